@@ -1,0 +1,130 @@
+"""What the engine needs from the outside, as protocols. `agents/apps.py` binds them; tests bind their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol
+from uuid import UUID
+
+from agents.engine.canonical import JSON
+from agents.engine.messages import Message, Reply, ToolResult
+from agents.engine.retry import Retry
+
+Effect = Literal["none", "idempotent", "unsafe"]
+"""What doing a thing twice means: nothing, the same as once, or harm."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A tool as the engine and the model see it. `parameters` is a JSON schema, `timeout` in seconds.
+
+    `durable="sleep"` marks a tool whose work is a durable pause: the workflow carries it out by ctx.sleep.
+    """
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    effect: Effect = "none"
+    kind: Literal["search", "act"] = "act"
+    trust: Literal["trusted", "untrusted"] = "trusted"
+    timeout: float = 60.0
+    retry: Retry | None = None
+    durable: Literal["", "sleep"] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentConfig:
+    """The agent version a run is pinned to. `tools` are names, `options` are the workflow's."""
+
+    name: str
+    version: int
+    instructions: str = ""
+    model: str = ""
+    tools: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """One request to a model. `deadline` is in the event loop's seconds."""
+
+    model: str
+    messages: tuple[Message, ...]
+    tools: tuple[ToolSpec, ...] = ()
+    temperature: float | None = None
+    max_output_tokens: int | None = None
+    workspace_id: int = 0
+    run_id: UUID = UUID(int=0)
+    step_key: str = ""
+    deadline: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallInfo:
+    """Where a tool call comes from. `idempotency_key` is the same in every attempt of the step."""
+
+    workspace_id: int
+    run_id: UUID
+    step_key: str
+    attempt: int
+    idempotency_key: str
+    deadline: float | None
+    now: Callable[[], datetime]
+
+
+class ModelPort(Protocol):
+    """Access to models."""
+
+    async def respond(self, request: ModelRequest, stream: Callable[[str], None]) -> Reply:
+        """Ask the model once. Text is handed to `stream` as it comes.
+
+        Raises Retryable for what may pass, Permanent for what will not.
+        """
+        ...
+
+
+class ToolPort(Protocol):
+    """Access to tools."""
+
+    def spec(self, name: str) -> ToolSpec:
+        """Give a tool's specification; raises KeyError for an unknown name."""
+        ...
+
+    def specs(self, names: Iterable[str]) -> list[ToolSpec]:
+        """Give the specifications of the named tools, unknown ones left out."""
+        ...
+
+    async def call(self, name: str, arguments: JSON, info: CallInfo) -> ToolResult:
+        """Call a tool once. A failure that the model may read is a ToolResult with ok=False.
+
+        Raises Retryable for what may pass, Permanent for what will not, NoEffect if surely nothing was done.
+        """
+        ...
+
+
+class PartialSink(Protocol):
+    """Where streamed text goes while a step runs; it may be slow or away, the step does not wait for it."""
+
+    def append(self, run_id: UUID, key: str, attempt: int, text: str) -> None:
+        """Append streamed text to a step's partial."""
+        ...
+
+
+class ArtifactStore(Protocol):
+    """Where the content of artifacts is kept."""
+
+    def write(self, workspace_id: int, content: bytes) -> str:
+        """Store the content and give its address; the same content gives the same address."""
+        ...
+
+
+@dataclass(slots=True)
+class Ports:
+    """All ports of one worker process."""
+
+    model: ModelPort
+    tools: ToolPort
+    partials: PartialSink
+    artifacts: ArtifactStore

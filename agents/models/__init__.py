@@ -1,0 +1,41 @@
+"""The tables."""
+
+from agents.models.agent import Agent, AgentVersion
+from agents.models.artifact import Artifact
+from agents.models.document import Document
+from agents.models.event import Inbox, RunEvent
+from agents.models.run import ACTIVE, ENDED, Run, RunStatus, Wanted
+from agents.models.step import LargeOutcome, Partial, Step, StepStatus
+from agents.models.user import LoginLink, User
+from agents.models.wait import Wait, WaitKind
+from agents.models.worker import Worker, WorkerState
+from agents.models.workspace import AuthToken, Membership, Role, Scope, Workspace
+
+__all__ = [
+    "ACTIVE",
+    "ENDED",
+    "Agent",
+    "AgentVersion",
+    "Artifact",
+    "AuthToken",
+    "Document",
+    "Inbox",
+    "LargeOutcome",
+    "LoginLink",
+    "Membership",
+    "Partial",
+    "Role",
+    "Run",
+    "RunEvent",
+    "RunStatus",
+    "Scope",
+    "Step",
+    "StepStatus",
+    "User",
+    "Wait",
+    "WaitKind",
+    "Wanted",
+    "Worker",
+    "WorkerState",
+    "Workspace",
+]

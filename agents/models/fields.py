@@ -1,0 +1,43 @@
+"""Field types shared by the tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from django.core.exceptions import ValidationError
+from django.db import models
+from uuid_utils.compat import uuid7
+
+__all__ = ["JSONTextField", "uuid7"]
+
+
+if TYPE_CHECKING:
+    TextField = models.TextField[Any, Any]
+else:
+    TextField = models.TextField  # generic for the type checker only
+
+
+class JSONTextField(TextField):
+    """A JSON value kept as text.
+
+    jsonb would reorder object keys, so that a replay would see another value than the live run did, and reads slower;
+    the engine needs the text back byte for byte.
+    """
+
+    def from_db_value(self, value: str | None, expression: object, connection: object) -> Any:
+        return None if value is None else orjson.loads(value)
+
+    def get_prep_value(self, value: Any) -> str | None:
+        return None if value is None else orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
+
+    def to_python(self, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return orjson.loads(value)
+        except orjson.JSONDecodeError as error:
+            raise ValidationError(f"This is not JSON: {error}.") from error
+
+    def value_to_string(self, obj: models.Model) -> str:
+        return self.get_prep_value(self.value_from_object(obj)) or ""

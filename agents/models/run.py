@@ -1,0 +1,179 @@
+"""Runs: the queue, and the record of every execution."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from agents.models.agent import AgentVersion
+from agents.models.fields import JSONTextField, uuid7
+from agents.models.workspace import Workspace
+
+
+class RunStatus(models.TextChoices):
+    """The life of a run: queued → running → succeeded, failed or cancelled; waiting while it holds no worker."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING = "waiting"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+ENDED = (RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELLED)
+ACTIVE = (RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.WAITING)
+
+
+class Wanted(models.TextChoices):
+    """What somebody asked of a running run; its worker carries it out."""
+
+    NONE = ""
+    PAUSE = "pause"
+    CANCEL = "cancel"
+
+
+class RunQuerySet(models.QuerySet["Run"]):
+    """Questions about runs."""
+
+    def of(self, workspace: Workspace) -> Self:
+        return self.filter(workspace=workspace)
+
+    def active(self) -> Self:
+        return self.filter(status__in=ACTIVE)
+
+    def ended(self) -> Self:
+        return self.filter(status__in=ENDED)
+
+
+class Run(models.Model):
+    """One execution of a workflow on one input.
+
+    `status=queued` means due now: the runs table is the queue, ordered by `rank` (virtual time in microseconds).
+    `(worker, epoch)` is the lease; every write of its holder is fenced by it. `wakes` counts what others told the run.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="runs", db_index=False)
+    agent_version = models.ForeignKey(
+        AgentVersion, null=True, blank=True, on_delete=models.PROTECT, related_name="runs", db_index=False
+    )
+    workflow = models.CharField(max_length=100)
+    # No constraints in the database on what the hot path writes: each would cost a locking read per row.
+    parent = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.DO_NOTHING,
+        related_name="children",
+        db_constraint=False,
+        db_index=False,
+    )
+    parent_key = models.CharField(max_length=500, blank=True)
+    root = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.DO_NOTHING,
+        related_name="tree",
+        db_constraint=False,
+        db_index=False,
+        help_text="The run at the top of the tree; empty for that run itself.",
+    )
+    depth = models.PositiveSmallIntegerField(default=0)
+
+    status = models.CharField(max_length=10, choices=RunStatus.choices, default=RunStatus.QUEUED)
+    reason = models.CharField(max_length=300, blank=True)
+    wanted = models.CharField(max_length=10, choices=Wanted.choices, default=Wanted.NONE, blank=True)
+    priority = models.SmallIntegerField(default=0)
+    rank = models.BigIntegerField(default=0)
+
+    input = JSONTextField(null=True, blank=True)
+    output = JSONTextField(null=True, blank=True)
+    error = JSONTextField(null=True, blank=True)
+
+    worker = models.ForeignKey(
+        "agents.Worker",
+        null=True,
+        blank=True,
+        on_delete=models.DO_NOTHING,
+        related_name="runs",
+        db_constraint=False,
+        db_index=False,
+    )
+    epoch = models.IntegerField(default=0)
+    wakes = models.IntegerField(default=0)
+    last_event = models.IntegerField(default=0)
+
+    steps_done = models.IntegerField(default=0)
+    input_tokens = models.BigIntegerField(default=0)
+    output_tokens = models.BigIntegerField(default=0)
+    cost_microusd = models.BigIntegerField(default=0)
+    budget = models.JSONField(null=True, blank=True)
+
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )
+    source = models.CharField(max_length=20, blank=True)
+    tags = models.JSONField(default=list, blank=True)
+    idempotency_key = models.CharField(max_length=200, blank=True)
+    request_digest = models.CharField(max_length=32, blank=True)
+
+    created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = RunQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-id",)
+        indexes = (
+            models.Index(fields=("rank",), name="run_queue", condition=Q(status="queued")),
+            models.Index(fields=("worker",), name="run_worker", condition=Q(status="running")),
+            models.Index(fields=("workspace", "-id"), name="run_workspace"),
+            models.Index(fields=("parent",), name="run_parent", condition=Q(parent__isnull=False)),
+            models.Index(fields=("root",), name="run_root", condition=Q(root__isnull=False)),
+            models.Index(fields=("workspace", "-id"), name="run_failed", condition=Q(status="failed")),
+        )
+        constraints = (
+            models.CheckConstraint(condition=Q(status__in=RunStatus.values), name="run_status_known"),
+            models.CheckConstraint(condition=Q(wanted__in=Wanted.values), name="run_wanted_known"),
+            models.CheckConstraint(
+                condition=Q(status="running", worker__isnull=False) | (~Q(status="running") & Q(worker__isnull=True)),
+                name="run_leased_while_running",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=ENDED, finished_at__isnull=False)
+                | (~Q(status__in=ENDED) & Q(finished_at__isnull=True)),
+                name="run_finished_when_ended",
+            ),
+            models.CheckConstraint(condition=Q(epoch__gte=0) & Q(last_event__gte=0), name="run_counters_positive"),
+            models.UniqueConstraint(
+                fields=("workspace", "idempotency_key"), name="run_idempotent", condition=~Q(idempotency_key="")
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.title} {self.id}"
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status in ENDED
+
+    @property
+    def title(self) -> str:
+        """The agent with its version, or the workflow of a run without an agent."""
+        return str(self.agent_version) if self.agent_version is not None else self.workflow
+
+    @property
+    def goal(self) -> str:
+        """One line that says what the run is for."""
+        if isinstance(self.input, dict):
+            for name in ("goal", "question", "text"):
+                if isinstance(self.input.get(name), str):
+                    return str(self.input[name])
+        return "" if self.input is None else str(self.input)

@@ -1,0 +1,67 @@
+"""Tenants, their members and their API tokens."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from knox.models import AbstractAuthToken
+
+
+class Workspace(models.Model):
+    """The tenant: everything belongs to exactly one."""
+
+    slug = models.SlugField(max_length=50, unique=True)
+    name = models.CharField(max_length=100)
+    queue_tag = models.BigIntegerField(
+        default=0, editable=False, help_text="Virtual time of the workspace's last queued run, in microseconds."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("slug",)
+
+    def __str__(self) -> str:
+        return self.slug
+
+
+class Role(models.TextChoices):
+    """What a member may do: read; also start and stop; also manage."""
+
+    VIEWER = "viewer"
+    MEMBER = "member"
+    ADMIN = "admin"
+
+
+class Membership(models.Model):
+    """A person's role in a workspace."""
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=10, choices=Role.choices, default=Role.MEMBER)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("workspace", "user"), name="membership_once"),
+            models.CheckConstraint(condition=models.Q(role__in=Role.values), name="membership_role_known"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.workspace} as {self.role}"
+
+
+class Scope(models.TextChoices):
+    """What a token may be used for."""
+
+    READ = "read"
+    WRITE = "write"
+    ADMIN = "admin"
+
+
+class AuthToken(AbstractAuthToken):
+    """An API token of one person in one workspace. Only its digest is kept."""
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="tokens")
+    name = models.CharField(max_length=100, blank=True)
+    scopes = models.JSONField(default=list)
+    last_used_at = models.DateTimeField(null=True, blank=True)
