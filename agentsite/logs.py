@@ -1,0 +1,72 @@
+"""How the product logs: one JSON object per line for machines, coloured lines for people."""
+
+import re
+from typing import Any
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+LOGIN_LINK = re.compile(r"/welcome/[^/\s]+")
+
+
+def hide_login_links(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Keep one-time log-in links out of the logs: who reads those must not be able to log in."""
+    for name, value in event.items():
+        if isinstance(value, str) and "/welcome/" in value:
+            event[name] = LOGIN_LINK.sub("/welcome/[hidden]", value)
+    return event
+
+
+_SHARED: list[Processor] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.ExtraAdder(),
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.StackInfoRenderer(),
+    hide_login_links,
+]
+
+
+def configure_structlog() -> None:
+    """Send structlog's loggers through the standard library, where `logging_config` renders everything alike."""
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *_SHARED,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+
+
+def logging_config(*, readable: bool, level: str) -> dict[str, Any]:
+    """Return Django's LOGGING: everything to stderr, for people when `readable`, else as JSON."""
+    if readable:
+        rendering: list[Processor] = [structlog.dev.ConsoleRenderer()]
+    else:
+        rendering = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "structured": {
+                "()": structlog.stdlib.ProcessorFormatter,
+                "foreign_pre_chain": _SHARED,
+                "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+            }
+        },
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
+        "root": {"handlers": ["stderr"], "level": level},
+        "loggers": {
+            # Django's own set-up would print a second copy of these on a developer's console.
+            "django": {"handlers": [], "level": level, "propagate": True},
+            "django.server": {"handlers": [], "level": level, "propagate": True},
+            # One line for each request of each client library is noise: failures reach the steps anyway.
+            "httpx": {"level": "WARNING"},
+            "httpcore": {"level": "WARNING"},
+            "daphne": {"level": "WARNING"},
+        },
+    }

@@ -1,0 +1,118 @@
+"""What every response of the site passes through: the content security policy and the static files."""
+
+from collections.abc import Awaitable, Callable
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from django.core.exceptions import DisallowedHost
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from whitenoise.middleware import WhiteNoiseMiddleware
+from whitenoise.responders import StaticFile
+
+Handler = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
+
+CSP_HEADER = "Content-Security-Policy"
+
+
+class ContentSecurityPolicy:
+    """Forbid in the browser whatever the site does not need, so that an answer's content can't act.
+
+    No inline script or style, nothing from other hosts, no framing. A view that needs another policy sets the header
+    itself.
+    """
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+        self.is_async = iscoroutinefunction(get_response)
+        if self.is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        if self.is_async:
+            return self._respond_async(request)
+        response = self.get_response(request)
+        assert isinstance(response, HttpResponseBase)
+        return _with_policy(request, response)
+
+    async def _respond_async(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        assert isinstance(response, Awaitable)
+        return _with_policy(request, await response)
+
+
+def _with_policy(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    if CSP_HEADER not in response.headers:
+        response.headers[CSP_HEADER] = content_security_policy(request)
+    return response
+
+
+def content_security_policy(request: HttpRequest) -> str:
+    """Return the policy of the site as this request reached it."""
+    return "; ".join(
+        (
+            "default-src 'self'",
+            "script-src 'self'",
+            "style-src 'self'",
+            "img-src 'self' data:",
+            f"connect-src 'self'{_own_websockets(request)}",
+            "object-src 'none'",
+            "base-uri 'none'",
+            "form-action 'self'",
+            "frame-ancestors 'none'",
+        )
+    )
+
+
+def _own_websockets(request: HttpRequest) -> str:
+    """Name the site's own websockets: older browsers do not count them as 'self'."""
+    try:
+        host = request.get_host()
+    except DisallowedHost:
+        return ""
+    return f" {'wss' if request.is_secure() else 'ws'}://{host}"
+
+
+class StaticFiles(WhiteNoiseMiddleware):
+    """WhiteNoise without its detour under ASGI.
+
+    WhiteNoise only knows synchronous handlers: Django would push every request, live streams too, through a thread
+    for it. Here only the request for a file touches a thread, to read that file.
+    """
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Handler) -> None:
+        super().__init__(get_response)
+        self.is_async = iscoroutinefunction(get_response)
+        if self.is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        file = self._file(request)
+        if file is None:
+            return self.get_response(request)
+        if self.is_async:
+            return sync_to_async(_read, thread_sensitive=False)(file, request)
+        return _read(file, request)
+
+    def _file(self, request: HttpRequest) -> StaticFile | None:
+        if self.autorefresh:
+            return self.find_file(request.path_info)
+        return self.files.get(request.path_info)
+
+
+def _read(file: StaticFile, request: HttpRequest) -> HttpResponse:
+    answer = file.get_response(request.method, request.META)
+    content = b""
+    if answer.file is not None:
+        with answer.file:
+            content = answer.file.read()
+    response = HttpResponse(content, status=int(answer.status))
+    del response["content-type"]
+    for name, value in answer.headers:
+        response[name] = value
+    return response

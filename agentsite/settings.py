@@ -1,0 +1,227 @@
+"""Settings of an instance, each taken from the environment variable of the same name.
+
+README.md lists them with their meaning. Nothing here needs editing to run the product.
+"""
+
+import os
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import environ
+
+from agentsite import logs, secret_key
+
+env = environ.Env()
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# --- The instance ---------------------------------------------------------------------------------------------------
+
+DEBUG = env.bool("DEBUG", default=False)
+VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var"))).expanduser().resolve()
+SECRET_KEY = env.str("SECRET_KEY", default="") or secret_key.load_or_make(VAR_DIR / "secret_key")
+BIND = env.str("BIND", default="127.0.0.1")
+PORT = env.int("PORT", default=8000)
+
+# The address people use. It decides about secure cookies, HSTS, trusted origins and the links the site sends out.
+PUBLIC_URL = env.str("PUBLIC_URL", default="").rstrip("/")
+_public = urlsplit(PUBLIC_URL)
+_is_https = _public.scheme == "https"
+
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+if _public.hostname and _public.hostname not in ALLOWED_HOSTS:
+    ALLOWED_HOSTS = [*ALLOWED_HOSTS, _public.hostname]
+
+# --- Workers --------------------------------------------------------------------------------------------------------
+
+WORKERS = env.int("WORKERS", default=min(len(os.sched_getaffinity(0)), 4))
+SLOTS = env.int("SLOTS", default=500)
+LEASE_SECONDS = env.float("LEASE_SECONDS", default=8.0)
+HEARTBEAT_SECONDS = env.float("HEARTBEAT_SECONDS", default=2.0)
+GRACE_SECONDS = env.float("GRACE_SECONDS", default=20.0)
+WORKFLOW_MODULES: list[str] = env.list("WORKFLOW_MODULES", default=[])
+TOOL_MODULES: list[str] = env.list("TOOL_MODULES", default=[])
+# Networks (CIDR) that outbound requests may reach although they are private.
+ALLOWED_NETWORKS: list[str] = env.list("ALLOWED_NETWORKS", default=[])
+
+# django-q2 runs the processes. A task is a hint or a short chore; the long work happens in the drivers those wake.
+Q_CLUSTER: dict[str, Any] = {
+    "name": "runs",
+    "orm": "default",
+    "broker_class": "agents.queue.broker.RunBroker",
+    "workers": WORKERS,
+    # A worker holds no more than it can start: what waits in the database can still be taken by others.
+    "queue_limit": WORKERS,
+    "timeout": 60,
+    # The retry clock starts when a task is fetched, not when it starts: far beyond the timeout, or it runs twice.
+    "retry": 900,
+    "max_attempts": 3,
+    "ack_failures": True,
+    # Saving results and recycling processes cost more than the work itself.
+    "save_limit": -1,
+    "recycle": 0,
+    "guard_cycle": 0.5,
+    "catch_up": False,
+    # Schedules are rows of our own; django-q2's scheduler would run whatever its rows name.
+    "scheduler": False,
+    "ALT_CLUSTERS": {"tools": {"timeout": 3600, "retry": 14400}},
+}
+
+# --- Models ---------------------------------------------------------------------------------------------------------
+
+OPENAI_API_KEY = env.str("OPENAI_API_KEY", default="")
+OPENAI_BASE_URL = env.str("OPENAI_BASE_URL", default="")
+# The model of the starting agents. Without a key they use the built-in rule-based one.
+MODEL = env.str("MODEL", default="") or ("openai:gpt-5-mini" if OPENAI_API_KEY else "offline")
+
+# --- Applications and routes ----------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    # Before django_q: its `qcluster` command is replaced by ours.
+    "agents",
+    "tools",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "channels",
+    "django_filters",
+    "django_htmx",
+    "django_q",
+    "django_structlog",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "knox",
+    "rest_framework",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "agentsite.middleware.ContentSecurityPolicy",
+    "agentsite.middleware.StaticFiles",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_structlog.middlewares.RequestMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "agentsite.urls"
+ASGI_APPLICATION = "agentsite.asgi.application"
+WSGI_APPLICATION = "agentsite.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# --- Database -------------------------------------------------------------------------------------------------------
+
+_sqlite: dict[str, Any] = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(VAR_DIR / "agentsite.sqlite3")}
+_database: dict[str, Any] = env.db("DATABASE_URL") if env.str("DATABASE_URL", default="") else _sqlite
+_is_web = env.bool("DATABASE_POOL", default=False)
+_options: dict[str, Any] = _database.setdefault("OPTIONS", {})
+if _database["ENGINE"] == _sqlite["ENGINE"]:
+    # IMMEDIATE: a transaction that reads before it writes waits for its turn instead of failing half-way.
+    _options.setdefault("transaction_mode", "IMMEDIATE")
+    _options.setdefault("timeout", 20)
+    _options.setdefault("init_command", "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA temp_store=MEMORY")
+elif _is_web:
+    _options.setdefault("pool", {"min_size": 1, "max_size": 16, "timeout": 10})
+_database["CONN_MAX_AGE"] = 0 if _is_web else None
+_database["CONN_HEALTH_CHECKS"] = _is_web
+DATABASES = {"default": _database}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- People and programs --------------------------------------------------------------------------------------------
+
+AUTH_USER_MODEL = "agents.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "/login/"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "/login/"
+
+# Browsers keep cookies by host name, not by port: instances side by side on one machine need names of their own.
+_cookies = "agentsite" if PUBLIC_URL else f"agentsite_{PORT}"
+SESSION_COOKIE_NAME = f"{_cookies}_session"
+SESSION_COOKIE_SECURE = _is_https
+CSRF_COOKIE_NAME = f"{_cookies}_csrf"
+CSRF_COOKIE_SECURE = _is_https
+CSRF_TRUSTED_ORIGINS = [f"{_public.scheme}://{_public.netloc}"] if _public.netloc else []
+
+KNOX_TOKEN_MODEL = "agents.AuthToken"
+REST_KNOX = {
+    "AUTH_HEADER_PREFIX": "Bearer",
+    "TOKEN_TTL": timedelta(days=90),
+    "TOKEN_PREFIX": "agentsite_",
+}
+REST_FRAMEWORK: dict[str, Any] = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["knox.auth.TokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+}
+SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "TITLE": "agentsite",
+    "DESCRIPTION": "Start durable agent runs, watch them live, stop and resume them.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
+
+# --- Transport security ---------------------------------------------------------------------------------------------
+
+if _is_https:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_SSL_REDIRECT = True
+    SECURE_SSL_HOST = _public.netloc
+    SECURE_HSTS_SECONDS = 365 * 24 * 3600
+# HSTS for all subdomains, and for ever by preloading, is for the owner of a domain to decide, not for one site on it.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+# --- Static files, language, logs -----------------------------------------------------------------------------------
+
+STATIC_URL = "static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+# Served from where they lie: no collecting step that could be forgotten after an upgrade.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = DEBUG
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
+logs.configure_structlog()
+LOGGING = logs.logging_config(readable=DEBUG or sys.stderr.isatty(), level=LOG_LEVEL)
+# One line per request, when it is finished.
+DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = 10

@@ -1,0 +1,10 @@
+"""The site's routes. Each face keeps its own below."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("api/", include("agents.api.urls")),
+    path("admin/", admin.site.urls),
+    path("", include("agents.web.urls")),
+]
