@@ -2,9 +2,6 @@
 
 import os
 
-from channels.auth import AuthMiddlewareStack
-from channels.routing import ProtocolTypeRouter, URLRouter
-from channels.security.websocket import AllowedHostsOriginValidator
 from django.conf import settings
 from django.core.asgi import get_asgi_application
 
@@ -16,7 +13,10 @@ if not settings.configured:
 
 http = get_asgi_application()
 
-# The consumers' modules import models, which exist only once Django has been set up above.
+from channels.auth import AuthMiddlewareStack
+from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.security.websocket import AllowedHostsOriginValidator
+
 from agents.live.routing import websocket_urlpatterns
 
 application = ProtocolTypeRouter(

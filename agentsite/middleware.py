@@ -1,6 +1,7 @@
 """What every response of the site passes through: the content security policy and the static files."""
 
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.core.exceptions import DisallowedHost
@@ -33,14 +34,10 @@ class ContentSecurityPolicy:
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if self.is_async:
             return self._respond_async(request)
-        response = self.get_response(request)
-        assert isinstance(response, HttpResponseBase)
-        return _with_policy(request, response)
+        return _with_policy(request, cast("HttpResponseBase", self.get_response(request)))
 
     async def _respond_async(self, request: HttpRequest) -> HttpResponseBase:
-        response = self.get_response(request)
-        assert isinstance(response, Awaitable)
-        return _with_policy(request, await response)
+        return _with_policy(request, await cast("Awaitable[HttpResponseBase]", self.get_response(request)))
 
 
 def _with_policy(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
@@ -96,13 +93,16 @@ class StaticFiles(WhiteNoiseMiddleware):
         if file is None:
             return self.get_response(request)
         if self.is_async:
-            return sync_to_async(_read, thread_sensitive=False)(file, request)
+            return self._read_async(file, request)
         return _read(file, request)
 
+    async def _read_async(self, file: StaticFile, request: HttpRequest) -> HttpResponse:
+        response: HttpResponse = await sync_to_async(_read, thread_sensitive=False)(file, request)
+        return response
+
     def _file(self, request: HttpRequest) -> StaticFile | None:
-        if self.autorefresh:
-            return self.find_file(request.path_info)
-        return self.files.get(request.path_info)
+        path = request.path_info
+        return self.find_file(path) if self.autorefresh else self.files.get(path)
 
 
 def _read(file: StaticFile, request: HttpRequest) -> HttpResponse:

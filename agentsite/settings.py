@@ -174,7 +174,7 @@ CSRF_COOKIE_NAME = f"{_cookies}_csrf"
 CSRF_COOKIE_SECURE = _is_https
 CSRF_TRUSTED_ORIGINS = [f"{_public.scheme}://{_public.netloc}"] if _public.netloc else []
 
-KNOX_TOKEN_MODEL = "agents.AuthToken"
+KNOX_TOKEN_MODEL = "agents.AuthToken"  # noqa: S105 (a table, not a secret)
 REST_KNOX = {
     "AUTH_HEADER_PREFIX": "Bearer",
     "TOKEN_TTL": timedelta(days=90),
