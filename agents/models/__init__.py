@@ -4,6 +4,7 @@ from agents.models.agent import Agent, AgentVersion
 from agents.models.artifact import Artifact
 from agents.models.document import Document
 from agents.models.event import Inbox, RunEvent
+from agents.models.passage import Passage
 from agents.models.run import ACTIVE, ENDED, Run, RunStatus, Wanted
 from agents.models.step import LargeOutcome, Partial, Step, StepStatus
 from agents.models.user import LoginLink, User
@@ -24,6 +25,7 @@ __all__ = [
     "LoginLink",
     "Membership",
     "Partial",
+    "Passage",
     "Role",
     "Run",
     "RunEvent",

@@ -1,0 +1,125 @@
+"""The engine's tool port, bound to the registry of tools/."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from agents.engine import errors as engine
+from agents.engine.canonical import JSON
+from agents.engine.messages import Citation, ToolResult
+from agents.engine.ports import CallInfo, ToolSpec
+from agents.engine.retry import Retry
+from tools import errors as tools
+from tools.http import Outbound, outbound
+from tools.registry import Registry, Tool, registry
+from tools.threads import run_in_thread
+from tools.types import FoundPassage, ToolContext, ToolOutput
+
+Search = Callable[[int, str, int], Sequence[FoundPassage]]
+"""Searches the documents of a workspace: (workspace id, query, limit). It may block."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallContext:
+    """What a tool called by a run gets to see: the engine's CallInfo, a search and the outbound client."""
+
+    info: CallInfo
+    find: Search
+
+    @property
+    def workspace_id(self) -> int:
+        return self.info.workspace_id
+
+    @property
+    def run_id(self) -> UUID:
+        return self.info.run_id
+
+    @property
+    def step_key(self) -> str:
+        return self.info.step_key
+
+    @property
+    def idempotency_key(self) -> str:
+        return self.info.idempotency_key
+
+    @property
+    def deadline(self) -> float | None:
+        return self.info.deadline
+
+    @property
+    def http(self) -> Outbound:
+        return outbound()
+
+    def now(self) -> datetime:
+        return self.info.now()
+
+    async def search(self, query: str, limit: int) -> Sequence[FoundPassage]:
+        return await run_in_thread(self.find, self.workspace_id, query, limit)
+
+    async def sleep(self, seconds: float) -> None:
+        if self.deadline is not None and asyncio.get_running_loop().time() + seconds > self.deadline:
+            raise tools.ToolFailed(f"A pause of {seconds:g} s does not fit into one tool call; ctx.sleep is for that.")
+        await asyncio.sleep(seconds)
+
+
+class RegistryToolPort:
+    """The tools of a registry, as the engine calls them."""
+
+    def __init__(self, search: Search, known: Registry = registry) -> None:
+        self._search = search
+        self._tools = known
+
+    def spec(self, name: str) -> ToolSpec:
+        """Give a tool's specification; raises KeyError for an unknown name."""
+        if name not in self._tools:
+            raise KeyError(name)
+        return specify(self._tools.get(name))
+
+    def specs(self, names: Iterable[str]) -> list[ToolSpec]:
+        """Give the specifications of the named tools, unknown ones left out."""
+        return [specify(self._tools.get(name)) for name in names if name in self._tools]
+
+    async def call(self, name: str, arguments: JSON, info: CallInfo) -> ToolResult:
+        """Call a tool once. What it says with ToolFailed is an answer, with ok=False."""
+        try:
+            context: ToolContext = CallContext(info, self._search)
+            output = await self._tools.get(name).run(arguments, context)
+        except tools.ToolFailed as error:
+            return ToolResult(role="tool", text=str(error), name=name, ok=False)
+        except tools.ToolRetry as error:
+            raise engine.Retryable(str(error), error.retry_after) from error
+        except tools.NoEffect as error:
+            raise engine.NoEffect(str(error)) from error
+        except tools.BadResult as error:
+            raise engine.Permanent(str(error), type="BadResult") from error
+        return _result(name, output)
+
+
+def specify(tool: Tool) -> ToolSpec:
+    """Put a tool into the engine's words."""
+    retry = tool.retry
+    return ToolSpec(
+        name=tool.name,
+        description=tool.description,
+        parameters=tool.schema,
+        effect=tool.effect,
+        kind=tool.kind,
+        trust=tool.trust,
+        timeout=tool.timeout,
+        retry=Retry(retry.max_attempts, retry.first, retry.factor, retry.max, retry.jitter) if retry else None,
+        durable=tool.durable,
+    )
+
+
+def _result(name: str, output: ToolOutput) -> ToolResult:
+    return ToolResult(
+        role="tool",
+        text=output.text,
+        name=name,
+        data=output.data,
+        citations=tuple(Citation(c.source, c.title, c.quote, c.locator) for c in output.citations),
+    )

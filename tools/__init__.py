@@ -1,0 +1,15 @@
+"""Tools: what agents may call.
+
+from tools import ToolContext, ToolFailed, ToolOutput, tool
+
+    @tool(effect="none", trust="trusted", kind="search")
+    def opening_hours(shop: str) -> str:
+        "Tell when a shop is open."
+        ...
+"""
+
+from tools.errors import NoEffect, ToolFailed, ToolRetry
+from tools.registry import tool
+from tools.types import Citation, Retry, ToolContext, ToolOutput
+
+__all__ = ["Citation", "NoEffect", "Retry", "ToolContext", "ToolFailed", "ToolOutput", "ToolRetry", "tool"]

@@ -1,0 +1,194 @@
+"""Tools by name: `@tool` makes one of a plain function, the registry finds it."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar, overload
+
+from tools.docstrings import describe
+from tools.errors import BadTool, DuplicateTool, UnknownTool
+from tools.results import to_output
+from tools.schema import Parameters, read_parameters
+from tools.threads import run_in_thread
+from tools.types import JSON, Durable, Effect, Kind, ToolContext, ToolOutput, Trust
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,63}")
+
+
+class RetryPolicy(Protocol):
+    """Anything that reads like tools.types.Retry; the engine's own Retry does."""
+
+    @property
+    def max_attempts(self) -> int: ...
+    @property
+    def first(self) -> float: ...
+    @property
+    def factor(self) -> float: ...
+    @property
+    def max(self) -> float: ...
+    @property
+    def jitter(self) -> float: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that agents may call, with what was declared about it."""
+
+    name: str
+    description: str
+    function: Callable[..., Any]
+    parameters: Parameters
+    effect: Effect
+    trust: Trust
+    kind: Kind
+    timeout: float
+    retry: RetryPolicy | None
+    durable: Durable
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """Give the JSON schema of the arguments."""
+        return self.parameters.schema
+
+    def validate(self, arguments: JSON) -> dict[str, Any]:
+        """Give the arguments in the function's types; raises InvalidArguments with a text for the model."""
+        return self.parameters.validate(self.name, arguments)
+
+    async def run(self, arguments: JSON, context: ToolContext) -> ToolOutput:
+        """Validate the arguments, call the function where it belongs, and bring its result into form."""
+        values = self.validate(arguments)
+        given = (context,) if self.parameters.wants_context else ()
+        if inspect.iscoroutinefunction(self.function):
+            result = await self.function(*given, **values)
+        else:
+            result = await run_in_thread(self.function, *given, **values)
+        return to_output(self.name, result)
+
+
+class Registry:
+    """The tools of this process."""
+
+    def __init__(self) -> None:
+        self._tools: dict[str, Tool] = {}
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._tools
+
+    def __iter__(self) -> Iterator[Tool]:
+        return iter(sorted(self._tools.values(), key=lambda tool: tool.name))
+
+    def add(self, tool: Tool) -> None:
+        """Add a tool; raises DuplicateTool when another function has the name."""
+        known = self._tools.get(tool.name)
+        # The same function again is its module loaded a second time, by a reload for instance.
+        if known is not None and _origin(known.function) != _origin(tool.function):
+            raise DuplicateTool(
+                f"Two tools are called {tool.name!r}: {_origin(known.function)} and {_origin(tool.function)}."
+            )
+        self._tools[tool.name] = tool
+
+    def get(self, name: str) -> Tool:
+        """Give the tool of this name; raises UnknownTool, whose text names those that exist."""
+        try:
+            return self._tools[name]
+        except KeyError:
+            known = ", ".join(sorted(self._tools)) or "none"
+            raise UnknownTool(f"There is no tool named {name!r}. Tools: {known}.") from None
+
+
+registry = Registry()
+"""Where `@tool` puts tools unless told otherwise."""
+
+
+@overload
+def tool(function: F, /) -> F: ...
+
+
+@overload
+def tool(
+    *,
+    name: str = "",
+    effect: Effect = "unsafe",
+    trust: Trust = "untrusted",
+    kind: Kind = "act",
+    timeout: float = 60.0,
+    retry: RetryPolicy | None = None,
+    durable: Durable = "",
+    into: Registry = registry,
+) -> Callable[[F], F]: ...
+
+
+def tool(function: F | None = None, /, **options: Any) -> F | Callable[[F], F]:
+    """Make a tool of a function; the function itself stays as it is.
+
+    The name is the function's, the description its docstring, the schema its annotations. What is not declared is
+    taken to be dangerous: repeating it does harm (`effect="unsafe"`), strangers may have written what it returns
+    (`trust="untrusted"`). `timeout` is in seconds, `retry` says how often a failed attempt is repeated.
+    """
+    if function is not None:
+        return _register(function)
+
+    def decorate(function: F) -> F:
+        return _register(function, **options)
+
+    return decorate
+
+
+def _register(function: F, *, into: Registry = registry, **options: Any) -> F:
+    into.add(make_tool(function, **options))
+    return function
+
+
+def make_tool(
+    function: Callable[..., Any],
+    *,
+    name: str = "",
+    effect: Effect = "unsafe",
+    trust: Trust = "untrusted",
+    kind: Kind = "act",
+    timeout: float = 60.0,
+    retry: RetryPolicy | None = None,
+    durable: Durable = "",
+) -> Tool:
+    """Make a tool without registering it; raises BadTool with the reason why a function can't be one."""
+    origin = _origin(function)
+    name = name or getattr(function, "__name__", "")
+    if not _NAME.fullmatch(name):
+        raise BadTool(f"{origin} can't be called {name!r}: a tool's name has letters, digits and _, at most 64.")
+    _check_choice(origin, "effect", effect, Effect)
+    _check_choice(origin, "trust", trust, Trust)
+    _check_choice(origin, "kind", kind, Kind)
+    _check_choice(origin, "durable", durable, Durable)
+    if not (math.isfinite(timeout) and timeout > 0):
+        raise BadTool(f"{origin} declares timeout={timeout!r}; it is a number of seconds over 0.")
+    described = describe(function)
+    if not described.text:
+        raise BadTool(f"{origin} has no docstring; it is how models know what the tool is for.")
+    return Tool(
+        name=name,
+        description=described.text,
+        function=function,
+        parameters=read_parameters(function, described),
+        effect=effect,
+        trust=trust,
+        kind=kind,
+        timeout=timeout,
+        retry=retry,
+        durable=durable,
+    )
+
+
+def _check_choice(origin: str, option: str, value: str, choices: Any) -> None:
+    known: tuple[str, ...] = choices.__args__
+    if value not in known:
+        raise BadTool(f"{origin} declares {option}={value!r}; it is one of {', '.join(map(repr, known))}.")
+
+
+def _origin(function: Callable[..., Any]) -> str:
+    return f"{function.__module__}.{getattr(function, '__qualname__', repr(function))}"

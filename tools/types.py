@@ -1,0 +1,115 @@
+"""The words tools and their callers share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+from uuid import UUID
+
+if TYPE_CHECKING:
+    from tools.http import Outbound
+
+JSON = Any
+"""A value with a JSON form."""
+
+Effect = Literal["none", "idempotent", "unsafe"]
+"""What calling a tool twice with the same arguments does: nothing, the same as calling it once, or harm."""
+
+Trust = Literal["trusted", "untrusted"]
+"""Whether a tool's output can be written by strangers. Text from outside is untrusted."""
+
+Kind = Literal["search", "act"]
+"""Whether a tool retrieves, or does anything else."""
+
+Durable = Literal["", "sleep"]
+"""A tool marked `sleep` is a pause: the workflow carries it out durably, holding no worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often and in what rhythm failed attempts are repeated; seconds. `max_attempts` counts the first one."""
+
+    max_attempts: int = 3
+    first: float = 1.0
+    factor: float = 2.0
+    max: float = 60.0
+    jitter: float = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """Where something was read. `source` is a URL or `document:<id>`; `quote` stands verbatim in it."""
+
+    source: str
+    title: str = ""
+    quote: str = ""
+    locator: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolOutput:
+    """A tool's answer: `text` is what the model reads, `data` what code reads."""
+
+    text: str
+    data: JSON = None
+    citations: tuple[Citation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPassage:
+    """A passage that a search found: `text` is characters `start` to `end` of its document."""
+
+    document_id: int
+    title: str
+    text: str
+    start: int
+    end: int
+    score: float
+    url: str = ""
+
+    @property
+    def source(self) -> str:
+        """Give the name by which answers cite the document."""
+        return f"document:{self.document_id}"
+
+
+class ToolContext(Protocol):
+    """What a tool knows of its call and may ask of its surroundings.
+
+    A tool gets it by annotating its first parameter with this type. `idempotency_key` is the same in every attempt of
+    the same step: hand it to services that know such keys. `deadline` is in the event loop's seconds.
+    """
+
+    @property
+    def workspace_id(self) -> int: ...
+
+    @property
+    def run_id(self) -> UUID: ...
+
+    @property
+    def step_key(self) -> str: ...
+
+    @property
+    def idempotency_key(self) -> str: ...
+
+    @property
+    def deadline(self) -> float | None: ...
+
+    @property
+    def http(self) -> Outbound:
+        """The one client for requests to the outside."""
+        ...
+
+    def now(self) -> datetime:
+        """Give the run's time, the same in every replay."""
+        ...
+
+    async def search(self, query: str, limit: int) -> Sequence[FoundPassage]:
+        """Search the documents of the run's workspace, best first."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Pause this call. Only short pauses fit here; a long one belongs to the workflow (ctx.sleep)."""
+        ...
