@@ -1,5 +1,10 @@
-"""Routes of the websockets."""
+"""The websockets' addresses."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-websocket_urlpatterns: list[URLPattern] = []
+from agents.live.consumers import RunConsumer, RunsConsumer
+
+websocket_urlpatterns = [
+    path("ws/runs/<uuid:run_id>", RunConsumer.as_asgi()),
+    path("ws/w/<slug:slug>/runs", RunsConsumer.as_asgi()),
+]
