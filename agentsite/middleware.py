@@ -84,6 +84,7 @@ class StaticFiles(WhiteNoiseMiddleware):
 
     def __init__(self, get_response: Handler) -> None:
         super().__init__(get_response)
+        self.get_response: Handler = get_response
         self.is_async = iscoroutinefunction(get_response)
         if self.is_async:
             markcoroutinefunction(self)

@@ -8,7 +8,7 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import environ
 
@@ -136,6 +136,8 @@ TEMPLATES = [
 
 _sqlite: dict[str, Any] = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(VAR_DIR / "agentsite.sqlite3")}
 _database: dict[str, Any] = env.db("DATABASE_URL") if env.str("DATABASE_URL", default="") else _sqlite
+# A unix socket's folder is written percent-encoded in the place of the host.
+_database["HOST"] = unquote(_database.get("HOST") or "")
 _is_web = env.bool("DATABASE_POOL", default=False)
 _options: dict[str, Any] = _database.setdefault("OPTIONS", {})
 if _database["ENGINE"] == _sqlite["ENGINE"]:

@@ -1,0 +1,111 @@
+"""What all tests share: settings of their own, the database, real instances, time limits.
+
+DATABASE_URL chooses the database (default: a SQLite file). FAIL_ON_SKIP=1 turns every skip into a failure.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+# Before anything reads the settings: the tests' instance lives in a folder of its own, never in the developer's.
+# Processes of xdist inherit the folder that the first one made.
+_MADE_VAR_DIR = "PYTEST_XDIST_WORKER" not in os.environ
+if _MADE_VAR_DIR:
+    os.environ["VAR_DIR"] = tempfile.mkdtemp(prefix="agentsite-tests-")
+    for _name in ("PUBLIC_URL", "ALLOWED_HOSTS", "SECRET_KEY", "DEBUG", "OPENAI_API_KEY", "OPENAI_BASE_URL", "MODEL"):
+        os.environ.pop(_name, None)
+os.environ["DJANGO_SETTINGS_MODULE"] = "agentsite.settings"
+
+import pytest
+
+from tests.instance import Instance, Template, running_instance
+
+TESTS = Path(__file__).resolve().parent
+# A test that needs longer is stuck: its stack is printed and the run ends.
+SECONDS = {"unit": 20, "integration": 60, "acceptance": 180}
+FAIL_ON_SKIP = os.environ.get("FAIL_ON_SKIP", "") not in ("", "0")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the SQLite test database a file: other threads and processes must be able to open it."""
+    from django.conf import settings
+
+    database = settings.DATABASES["default"]
+    if database["ENGINE"] == "django.db.backends.sqlite3":
+        database.setdefault("TEST", {})["NAME"] = str(Path(os.environ["VAR_DIR"]) / "test.sqlite3")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _MADE_VAR_DIR:
+        shutil.rmtree(os.environ["VAR_DIR"], ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each test the time limit of its kind, unless it names its own."""
+    for item in items:
+        kind = item.path.relative_to(TESTS).parts[0] if item.path.is_relative_to(TESTS) else ""
+        if kind in SECONDS and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(SECONDS[kind]))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show an instance's logs with a failure; refuse skips where everything must be there."""
+    report = yield
+    if report.failed:
+        for name, value in getattr(item, "funcargs", {}).items():
+            if isinstance(value, Instance):
+                report.sections.append((f"logs of {name}", value.logs()))
+    if FAIL_ON_SKIP and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, and FAIL_ON_SKIP is set: {report.longrepr}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Refuse whole modules that skip themselves, too."""
+    report = yield
+    if FAIL_ON_SKIP and report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"skipped, and FAIL_ON_SKIP is set: {report.longrepr}"
+    return report
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Async tests run on asyncio, like the product."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def instance_template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
+    """A prepared database to copy: setting one up takes seconds, copying it milliseconds."""
+    directory = tmp_path_factory.mktemp("template")
+    url = os.environ.get("DATABASE_URL", "")
+    template = Template(directory=directory, server=url if url.startswith("postgres") else "")
+    template.prepare()
+    yield template
+    template.drop(template.database_url)
+
+
+@pytest.fixture
+def instance(instance_template: Template, tmp_path: Path) -> Iterator[Instance]:
+    """An instance for one test. Nothing runs in it yet."""
+    with running_instance(instance_template, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def shared_instance(instance_template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+    """An instance with web and workers running, for tests that only add to it and kill nothing."""
+    with running_instance(instance_template, tmp_path_factory.mktemp("shared")) as made:
+        made.start_worker()
+        made.start_web()
+        yield made
