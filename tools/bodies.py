@@ -13,7 +13,7 @@ ACCEPT_ENCODING = "gzip"
 """Only what can be unpacked in bounded pieces: one read of a zstd or brotli stream may unpack to gigabytes."""
 
 _GZIP = 16 + zlib.MAX_WBITS
-_ODD_CODECS = {"idna", "punycode", "raw_unicode_escape", "undefined", "unicode_escape", "utf-7", "utf7"}
+_ODD_CODECS = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"}
 _META_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([a-zA-Z0-9_:.-]{1,40})", re.IGNORECASE)
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),

@@ -9,6 +9,7 @@ Time, size, redirects and packing are bounded. No cookies are kept; proxies and 
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import ssl
 from collections.abc import Iterable, Mapping
@@ -35,6 +36,7 @@ TIMEOUT = 30.0
 _CONNECT_TIMEOUT = 10.0
 _MAX_URL = 4096
 _KEEP_ALIVE = 15.0
+_HOST = re.compile(rb"[A-Za-z0-9._:-]+")
 _REDIRECTS = {301, 302, 303, 307, 308}
 _KEPT_ACROSS_ORIGINS = {"accept", "accept-language", "content-type"}
 _OWN_HEADERS = {"host", "accept-encoding", "connection", "content-length", "transfer-encoding", "user-agent"}
@@ -190,6 +192,8 @@ def parse_url(text: str) -> httpx.URL:
         raise AddressRefused(f"{text[:200]!r} is no address: {error}.") from error
     if url.scheme not in ("http", "https") or not url.host:
         raise AddressRefused(f"{text[:200]!r} is no address of the web; it starts with http:// or https://.")
+    if not _HOST.fullmatch(url.raw_host):
+        raise AddressRefused(f"{url.host[:200]!r} is no name of a host.")
     if url.userinfo:
         raise AddressRefused("An address with a user name or a password in it is not fetched.")
     return url

@@ -29,7 +29,6 @@ _CANDIDATES = 200
 # The usual constants of BM25: how soon repetition stops counting, how much long passages are marked down.
 _SATURATION = 1.2
 _LENGTH_WEIGHT = 0.75
-_PHRASE_BONUS = 1.5
 
 
 def add_document(
@@ -98,9 +97,7 @@ def search_documents(*, workspace: Workspace | int, query: str, limit: int = 8) 
     ids = index.candidates(workspace_id, rare or weights, wanted.excluded, _CANDIDATES)
     found = Passage.objects.filter(workspace_id=workspace_id, pk__in=ids)
     passages = list(found.select_related("document").defer("document__text"))
-    _rank(passages, wanted, weights)
-    passages.sort(key=lambda passage: (-passage.score, passage.pk))
-    return passages[: max(1, min(limit, MAX_RESULTS))]
+    return _ranked(passages, wanted, weights)[: max(1, min(limit, MAX_RESULTS))]
 
 
 def find_passages(workspace_id: int, query: str, limit: int) -> list[FoundPassage]:
@@ -125,19 +122,24 @@ def _weights(workspace_id: int, frequencies: Mapping[str, int]) -> dict[str, flo
     return {term: math.log(1 + (total - count + 0.5) / (count + 0.5)) for term, count in frequencies.items() if count}
 
 
-def _rank(passages: list[Passage], wanted: Query, weights: Mapping[str, float]) -> None:
+def _ranked(passages: list[Passage], wanted: Query, weights: Mapping[str, float]) -> list[Passage]:
+    """Score the passages; those with whole phrases come first, then the best."""
     words = {passage.pk: passage.terms.split() for passage in passages}
     average = sum(map(len, words.values())) / len(words) if words else 1.0
     for passage in passages:
         counts = Counter(words[passage.pk])
         length = 1 - _LENGTH_WEIGHT + _LENGTH_WEIGHT * len(words[passage.pk]) / average
-        score = sum(
+        passage.score = sum(
             weight * counts[term] * (_SATURATION + 1) / (counts[term] + _SATURATION * length)
             for term, weight in weights.items()
         )
+
+    def order(passage: Passage) -> tuple[int, float, int]:
         padded = f" {passage.terms} "
         whole = sum(f" {' '.join(phrase)} " in padded for phrase in wanted.phrases)
-        passage.score = score * _PHRASE_BONUS**whole
+        return -whole, -passage.score, passage.pk
+
+    return sorted(passages, key=order)
 
 
 def _passages(document: Document) -> list[Passage]:

@@ -1,0 +1,39 @@
+"""A ToolContext for tests of tools."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import UUID
+
+from tools.http import Outbound
+from tools.types import FoundPassage
+
+
+@dataclass
+class FakeContext:
+    """Finds what it was given, sleeps by writing it down."""
+
+    passages: Sequence[FoundPassage] = ()
+    client: Outbound | None = None
+    slept: list[float] = field(default_factory=list)
+    workspace_id: int = 1
+    run_id: UUID = field(default_factory=lambda: UUID(int=1))
+    step_key: str = "tool:x#0"
+    idempotency_key: str = "key"
+    deadline: float | None = None
+
+    @property
+    def http(self) -> Outbound:
+        assert self.client is not None
+        return self.client
+
+    def now(self) -> datetime:
+        return datetime(2026, 1, 1, tzinfo=UTC)
+
+    async def search(self, query: str, limit: int) -> Sequence[FoundPassage]:
+        return self.passages[:limit]
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
