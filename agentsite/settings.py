@@ -34,6 +34,9 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[:
 if _public.hostname and _public.hostname not in ALLOWED_HOSTS:
     ALLOWED_HOSTS = [*ALLOWED_HOSTS, _public.hostname]
 
+# For unattended installs: the first administrator's password. Otherwise the first start prints a log-in link.
+ADMIN_PASSWORD = env.str("AGENTSITE_ADMIN_PASSWORD", default="")
+
 # --- Workers --------------------------------------------------------------------------------------------------------
 
 WORKERS = env.int("WORKERS", default=min(len(os.sched_getaffinity(0)), 4))
@@ -180,7 +183,7 @@ KNOX_TOKEN_MODEL = "agents.AuthToken"  # noqa: S105 (a table, not a secret)
 REST_KNOX = {
     "AUTH_HEADER_PREFIX": "Bearer",
     "TOKEN_TTL": timedelta(days=90),
-    "TOKEN_PREFIX": "agentsite_",
+    "TOKEN_PREFIX": "ags_",
 }
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["knox.auth.TokenAuthentication"],

@@ -1,0 +1,45 @@
+# `make up` runs the product, `make test` tests it. Both set up what they need.
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+TEST_JOBS ?= 2
+PYTEST := $(BIN)/python -m pytest -rs -n $(TEST_JOBS) --dist loadfile
+
+.DEFAULT_GOAL := help
+.PHONY: help setup up test lint types bench fmt
+
+help: ## Show what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Make .venv with everything pinned
+
+up: setup ## Run the product: web, workers, everything
+	$(BIN)/agentsite up
+
+test: setup ## Run all tests on SQLite, then those with a database on PostgreSQL
+	env -u DATABASE_URL $(PYTEST) tests
+	$(BIN)/python -m tests.postgres -- $(PYTEST) tests/integration tests/acceptance
+
+lint: setup ## Check style, layers and migrations
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/agentsite makemigrations --check --dry-run
+
+types: setup ## Check types
+	$(BIN)/mypy agentsite agents tools tests benchmarks
+
+bench: setup ## Run the benchmarks; each prints one JSON line
+	@for file in benchmarks/[a-z]*.py; do $(BIN)/python -m benchmarks.$$(basename $$file .py) || exit 1; done
+
+fmt: setup ## Format the code and mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Wheels only: nothing is compiled, so neither a compiler nor headers are needed.
+$(STAMP): requirements.lock pyproject.toml
+	@PYTHON=$(PYTHON) sh scripts/make-venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
