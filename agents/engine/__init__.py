@@ -1,0 +1,17 @@
+"""The durable engine: workflows whose effects go through `ctx` and are recorded step by step."""
+
+from agents.engine.context import Context
+from agents.engine.errors import NoEffect, Permanent, Retryable, StepFailed, StepTimeout
+from agents.engine.registry import workflow
+from agents.engine.retry import Retry
+
+__all__ = [
+    "Context",
+    "NoEffect",
+    "Permanent",
+    "Retry",
+    "Retryable",
+    "StepFailed",
+    "StepTimeout",
+    "workflow",
+]

@@ -1,0 +1,201 @@
+"""Parallel branches: gather, map, race, as_completed and timeout.
+
+Each branch is a scope of its own and a task that the engine started, so branches replay in any order. Where the order
+decides (race, as_completed, timeout) it is recorded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from agents.engine.canonical import JSON, decode, encode
+from agents.engine.errors import StepTimeout
+from agents.engine.scope import Scope
+from agents.engine.stepping import Plan, finish_step, outcome_of, record_step
+from agents.engine.subruns import SubRunCall
+
+if TYPE_CHECKING:
+    from agents.engine.execution import Execution
+
+Branch = asyncio.Task[Any]
+
+
+async def gather(x: Execution, scope: Scope, awaitables: Sequence[Awaitable[Any]]) -> list[Any]:
+    """Run all branches, let each settle, then give their results or raise the failure of the lowest index."""
+    key = scope.next_key("gather")
+    branches = [_start(x, scope, f"{key}/{i}/", awaitable, key) for i, awaitable in enumerate(awaitables)]
+    await _settled(x, [task for task, _ in branches])
+    return _results(scope, branches)
+
+
+async def map_items(
+    x: Execution, scope: Scope, function: Callable[[Any], Awaitable[Any]], items: Iterable[Any], width: int
+) -> list[Any]:
+    """Run `function` on each item in a branch of its own, at most `width` at once; results in the items' order."""
+    key = scope.next_key("map")
+    items = list(items)
+    branches: list[tuple[Branch, Scope]] = []
+    living: list[Branch] = []
+    for i, item in enumerate(items):
+        if len(living) >= width:
+            await _first(x, living)
+            living = [task for task in living if not task.done()]
+        branches.append(_start(x, scope, f"{key}/{i}/", function(item), key))
+        living.append(branches[-1][0])
+    await _settled(x, [task for task, _ in branches])
+    return _results(scope, branches)
+
+
+async def race(x: Execution, scope: Scope, awaitables: Sequence[Awaitable[Any]]) -> tuple[int, Any]:
+    """Run the branches until the first one ends; record which, drop the others."""
+    if not awaitables:
+        raise ValueError("ctx.race needs at least one awaitable.")
+    key = scope.next_key("race")
+    record = x.steps.get(key)
+    if record is not None:
+        winner = int((await outcome_of(x, record))["winner"])
+        for i, awaitable in enumerate(awaitables):
+            if i != winner:
+                _close(awaitable)
+        task, inner = _start(x, scope, f"{key}/{winner}/", awaitables[winner])
+        await _settled(x, [task])
+    else:
+        branches = [_start(x, scope, f"{key}/{i}/", awaitable) for i, awaitable in enumerate(awaitables)]
+        tasks = [task for task, _ in branches]
+        await _first(x, tasks)
+        winner = next(i for i, task in enumerate(tasks) if task.done())
+        task, inner = branches[winner]
+        await _record_choice(x, scope, key, "race", {"winner": winner})
+        await _abandon(x, [(t, s) for t, s in branches if t is not task])
+    scope.saw(inner.now)
+    return winner, task.result()
+
+
+async def as_completed(
+    x: Execution, scope: Scope, awaitables: Sequence[Awaitable[Any]]
+) -> AsyncIterator[tuple[int, Any]]:
+    """Give (index, result) of the branches in the order in which they end; the order is recorded."""
+    key = scope.next_key("as_completed")
+    branches = [_start(x, scope, f"{key}/{i}/", awaitable) for i, awaitable in enumerate(awaitables)]
+    left = {i: task for i, (task, _) in enumerate(branches)}
+    for turn in range(len(branches)):
+        record = x.steps.get(f"{key}/next#{turn}")
+        if record is not None:
+            index = int((await outcome_of(x, record))["index"])
+            await _settled(x, [left[index]])
+        else:
+            await _first(x, list(left.values()))
+            index = next(i for i, task in left.items() if task.done())
+            await _record_choice(x, scope, f"{key}/next#{turn}", "next", {"index": index})
+        scope.saw(branches[index][1].now)
+        yield index, left.pop(index).result()
+
+
+async def timeout(x: Execution, scope: Scope, seconds: float, awaitable: Awaitable[Any]) -> Any:
+    """Run a branch for at most so many seconds, parked time included; raises StepTimeout. The verdict is recorded."""
+    key = scope.next_key("timeout")
+    record = x.steps.get(key)
+    if record is not None and record.is_done:
+        if (await outcome_of(x, record))["timed_out"]:
+            _close(awaitable)
+            raise StepTimeout("StepTimeout", f"not done within {seconds:g} s", key)
+        task, inner = _start(x, scope, f"{key}/0/", awaitable)
+        await _settled(x, [task])
+        scope.saw(inner.now)
+        return task.result()
+    if record is None:
+        plan = Plan("timeout", "timeout", "timeout", "", lambda: {"seconds": seconds})
+        record = record_step(x, key, plan)
+    due = record.started_at + timedelta(seconds=seconds)
+    task, inner = _start(x, scope, f"{key}/0/", awaitable)
+    timer = x.start_task(x.wait_until(key, due, "timeout"), Scope(f"{key}/timer/", scope.now))
+    await _first(x, [task, timer])
+    timed_out = not task.done()
+    timer.cancel()
+    finish_step(x, record, '{"timed_out":true}' if timed_out else '{"timed_out":false}')
+    await x.commit()
+    if timed_out:
+        await _abandon(x, [(task, inner)])
+        raise StepTimeout("StepTimeout", f"not done within {seconds:g} s", key)
+    scope.saw(inner.now)
+    return task.result()
+
+
+def _start(x: Execution, scope: Scope, path: str, awaitable: Awaitable[Any], join: str = "") -> tuple[Branch, Scope]:
+    """Start a branch. One that only awaits a sub-run is part of the gather's join: it wakes nobody by itself."""
+    inner = Scope(path, scope.now, f"{join}/" if join and isinstance(awaitable, SubRunCall) else "")
+    return x.start_task(awaitable, inner), inner
+
+
+def _results(scope: Scope, branches: Sequence[tuple[Branch, Scope]]) -> list[Any]:
+    for _, inner in branches:
+        scope.saw(inner.now)
+    return [task.result() for task, _ in branches]
+
+
+async def _settled(x: Execution, tasks: Sequence[Branch]) -> None:
+    """Wait until all branches have ended. Whoever is cancelled meanwhile takes them along."""
+    await _until(x, tasks, len([task for task in tasks if not task.done()]))
+
+
+async def _first(x: Execution, tasks: Sequence[Branch]) -> None:
+    """Wait until at least one branch has ended."""
+    if not any(task.done() for task in tasks):
+        await _until(x, tasks, 1)
+
+
+async def _until(x: Execution, tasks: Sequence[Branch], count: int) -> None:
+    if count == 0:
+        return
+    done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    missing = count
+
+    def ended(task: Branch) -> None:
+        nonlocal missing
+        missing -= 1
+        if missing == 0:
+            x.resume(done, None)
+
+    living = [task for task in tasks if not task.done()]
+    for task in living:
+        task.add_done_callback(ended)
+    try:
+        await x.blocked(done)
+    except asyncio.CancelledError:
+        for task in living:
+            task.cancel()
+        raise
+    finally:
+        for task in living:
+            task.remove_done_callback(ended)
+
+
+async def _record_choice(x: Execution, scope: Scope, key: str, kind: str, choice: JSON) -> None:
+    record = record_step(x, key, Plan(kind, kind, kind, ""))
+    scope.saw(finish_step(x, record, encode(choice)).finished_at)
+    await x.commit()
+
+
+async def _abandon(x: Execution, branches: Sequence[tuple[Branch, Scope]]) -> None:
+    """Drop branches whose result nobody wants any more; their open steps were interrupted."""
+    for task, inner in branches:
+        for key in [key for key in x.open if key.startswith(inner.path)]:
+            x.close_step(key, "Another branch was done first.")
+        for key, record in x.steps.items():
+            if key.startswith(inner.path) and record.kind == "call" and not record.is_done:
+                x.host.cancel_child(decode(record.input)["run"] if record.input else "")
+        task.cancel()
+    living = [task for task, _ in branches if not task.done()]
+    if living:
+        await asyncio.wait(living, timeout=1.0)
+
+
+def _close(awaitable: Awaitable[Any]) -> None:
+    if inspect.iscoroutine(awaitable):
+        awaitable.close()
+
+

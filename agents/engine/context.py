@@ -1,0 +1,314 @@
+"""`ctx`: what a workflow function does durable things with."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid5
+
+from uuid_utils.compat import uuid7
+
+from agents.engine import branching, subruns
+from agents.engine.canonical import JSON, decode, digest, encode
+from agents.engine.conversation import Conversation
+from agents.engine.errors import ForeignTask, Permanent, Sealed, StepFailed
+from agents.engine.messages import Message, Reply, ToolCall, ToolResult
+from agents.engine.ports import AgentConfig, CallInfo, Effect, ModelRequest
+from agents.engine.records import ArtifactRecord
+from agents.engine.retry import Retry
+from agents.engine.scope import Scope, current_scope
+from agents.engine.stepping import Attempt, Plan, finish_step, perform, record_step
+
+if TYPE_CHECKING:
+    from agents.engine.execution import Execution
+
+THINK_RETRY = Retry(max_attempts=5, first=1.0, factor=2.0, max=60.0)
+THINK_TIMEOUT = 300.0
+
+
+class Context:
+    """The durable operations of one run. Every one of them is a step: recorded once, returned from the record later."""
+
+    def __init__(self, execution: Execution) -> None:
+        self._x = execution
+        self._conversation = Conversation()
+
+    @property
+    def run_id(self) -> UUID:
+        """The run's id."""
+        return self._x.id
+
+    @property
+    def workspace_id(self) -> int:
+        """The id of the workspace the run belongs to."""
+        return self._x.claimed.workspace_id
+
+    @property
+    def agent(self) -> AgentConfig | None:
+        """The agent version this run is pinned to; None for a run without an agent."""
+        return self._x.agent
+
+    # -- models and tools ----------------------------------------------------------------------------------------
+
+    async def think(
+        self,
+        chat: Sequence[Message],
+        *,
+        model: str | None = None,
+        tools: Iterable[str] | None = None,
+        label: str | None = None,
+        temperature: float | None = None,
+        max_output_tokens: int | None = None,
+        retry: Retry = THINK_RETRY,
+        timeout: float = THINK_TIMEOUT,
+    ) -> Reply:
+        """Ask the model once. `tools` are names, by default the agent's; `timeout` is seconds per attempt.
+
+        Raises StepFailed when the model can't be had or keeps answering nonsense.
+        """
+        scope = self._enter("think")
+        x, agent = self._x, self._x.agent
+        asked = tuple(chat)
+        hashed = self._conversation.digest(asked)
+        names = list(tools if tools is not None else (agent.tools if agent else ()))
+        chosen = model or (agent.model if agent else "") or "offline"
+
+        async def ask(attempt: Attempt) -> Reply:
+            request = ModelRequest(
+                model=chosen,
+                messages=asked,
+                tools=tuple(x.host.ports.tools.specs(names)),
+                temperature=temperature,
+                max_output_tokens=max_output_tokens,
+                workspace_id=x.claimed.workspace_id,
+                run_id=x.id,
+                step_key=attempt.key,
+                deadline=attempt.deadline,
+            )
+            reply = await x.host.ports.model.respond(request, attempt.stream)
+            attempt.usage = reply.usage
+            return reply
+
+        plan = Plan(
+            kind="think",
+            name="think",
+            title=chosen,
+            digest=digest([hashed, model]),
+            input=lambda: self._conversation.delta(asked),
+            label=label or ("analyze" if asked and asked[-1].role == "tool" else "think"),
+            retry=retry,
+            timeout=timeout,
+        )
+        key, outcome = await perform(x, scope, plan, ask)
+        self._conversation.asked(asked, key)
+        return Reply.from_json(outcome, key)
+
+    async def tool(
+        self,
+        call: ToolCall | str,
+        /,
+        *,
+        retry: Retry | None = None,
+        timeout: float | None = None,
+        **arguments: Any,
+    ) -> ToolResult:
+        """Call a tool, by its name and arguments or as a model asked for it.
+
+        A model's call that fails is answered with `ok=False` and a text for the model; a call by name raises
+        StepFailed.
+        """
+        scope = self._enter("tool")
+        x = self._x
+        asked = call if isinstance(call, ToolCall) else ToolCall("", call, arguments)
+        try:
+            spec = x.host.ports.tools.spec(asked.name)
+        except KeyError:
+            spec = None
+        effect: Effect = spec.effect if spec else "none"
+
+        async def execute(attempt: Attempt) -> ToolResult:
+            if spec is None:
+                raise Permanent(f"There is no tool named {asked.name!r}.", "UnknownTool")
+            info = CallInfo(
+                workspace_id=x.claimed.workspace_id,
+                run_id=x.id,
+                step_key=attempt.key,
+                attempt=attempt.number,
+                idempotency_key=attempt.idempotency_key,
+                deadline=attempt.deadline,
+                now=x.host.clock.now,
+            )
+            return await x.host.ports.tools.call(asked.name, dict(asked.arguments), info)
+
+        plan = Plan(
+            kind="tool",
+            name=f"tool:{asked.name}",
+            title=asked.name,
+            digest=digest([asked.name, dict(asked.arguments)]),
+            input=lambda: dict(asked.arguments),
+            label=spec.kind if spec else "act",
+            effect=effect,
+            retry=retry or (spec.retry if spec else None) or Retry(),
+            timeout=timeout if timeout is not None else (spec.timeout if spec else None),
+        )
+        try:
+            key, outcome = await perform(x, scope, plan, execute)
+        except StepFailed as failure:
+            if isinstance(call, str):
+                raise
+            text = f"{failure.type}: {failure.message}"
+            return ToolResult("tool", text, call_id=asked.id, name=asked.name, ok=False, step_key=failure.key)
+        result = ToolResult.from_json({**outcome, "call_id": asked.id, "name": asked.name}, key)
+        if isinstance(call, str) and not result.ok:
+            raise StepFailed("ToolFailed", result.text, key)
+        return result
+
+    async def step(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        /,
+        *args: Any,
+        retry: Retry | None = None,
+        timeout: float | None = None,
+        effect: Effect = "idempotent",
+        **kwargs: Any,
+    ) -> JSON:
+        """Run any function once and record what it returns; a plain function runs in a thread.
+
+        `effect="unsafe"` says that doing it twice does harm: then it is never repeated without a person's word.
+        Raises StepFailed when its attempts are used up.
+        """
+        scope = self._enter("step")
+
+        async def execute(attempt: Attempt) -> Any:
+            if inspect.iscoroutinefunction(function):
+                return await function(*args, **kwargs)
+            return await self._x.host.in_thread(lambda: function(*args, **kwargs))
+
+        given = [args, kwargs] if kwargs else list(args)
+        plan = Plan(
+            kind="step",
+            name=name,
+            title=name,
+            digest=digest(given) if given else "",
+            input=lambda: given or None,
+            effect=effect,
+            retry=retry or Retry(),
+            timeout=timeout,
+        )
+        return (await perform(self._x, scope, plan, execute))[1]
+
+    # -- parallel branches ---------------------------------------------------------------------------------------
+
+    async def gather(self, *awaitables: Awaitable[Any]) -> list[Any]:
+        """Run branches in parallel; all settle, then the results, or the failure of the lowest index, come back."""
+        return await branching.gather(self._x, self._enter("gather"), awaitables)
+
+    async def map(
+        self, function: Callable[[Any], Awaitable[Any]], items: Iterable[Any], *, width: int = 100
+    ) -> list[Any]:
+        """Run `function` on every item in a branch of its own, at most `width` at once."""
+        return await branching.map_items(self._x, self._enter("map"), function, items, width)
+
+    async def race(self, *awaitables: Awaitable[Any]) -> tuple[int, Any]:
+        """Run branches until the first one ends; give its index and result, drop the others."""
+        return await branching.race(self._x, self._enter("race"), awaitables)
+
+    def as_completed(self, *awaitables: Awaitable[Any]) -> AsyncIterator[tuple[int, Any]]:
+        """Give (index, result) of parallel branches as they end."""
+        return branching.as_completed(self._x, self._enter("as_completed"), awaitables)
+
+    async def timeout(self, seconds: float, awaitable: Awaitable[Any]) -> Any:
+        """Await a branch for at most so many seconds, also across a crash; raises StepTimeout."""
+        return await branching.timeout(self._x, self._enter("timeout"), seconds, awaitable)
+
+    # -- sub-runs, time, records ---------------------------------------------------------------------------------
+
+    def call(self, target: str, input: JSON = None, *, priority: int | None = None) -> subruns.SubRunCall:
+        """Run another agent, or a workflow by its name, and await its output; raises StepFailed if it fails."""
+        return subruns.SubRunCall(self._x, self._enter, target, input, priority)
+
+    async def spawn(self, target: str, input: JSON = None, *, priority: int | None = None) -> subruns.SubRun:
+        """Start another agent or workflow; await `.result()` of what comes back, or let it go."""
+        return await subruns.start(self._x, self._enter("spawn"), target, input, priority)
+
+    async def sleep(self, seconds: float = 0.0, *, until: datetime | None = None) -> None:
+        """Pause, for seconds or until a time. A long pause holds no worker."""
+        scope = self._enter("sleep")
+        key = scope.next_key("sleep")
+        record = self._x.steps.get(key)
+        if record is None:
+            await self._x.gate()
+            due = until or self._x.host.clock.now() + timedelta(seconds=seconds)
+            record = record_step(self._x, key, Plan("sleep", "sleep", "sleep", "", lambda: {"until": due}))
+        elif not record.is_done:
+            due = datetime.fromisoformat(decode(record.input)["until"])
+        if not record.is_done:
+            await self._x.wait_until(key, due)
+            record = finish_step(self._x, record, "null")
+            await self._x.commit()
+        scope.saw(record.finished_at)
+
+    async def emit(self, name: str, data: JSON = None) -> None:
+        """Log progress of the workflow's own, once, however often the run is replayed."""
+        scope = self._enter("emit")
+        key = scope.next_key(f"emit:{name}")
+        if key not in self._x.steps:
+            await self._x.gate()
+            now = self._x.stamp()
+            record_step(self._x, key, Plan("emit", name, name, ""), status="succeeded", finished_at=now, outcome="null")
+            self._x.log("progress", {"name": name, "data": data})
+
+    async def artifact(self, name: str, content: bytes | str | JSON, *, media_type: str = "") -> JSON:
+        """Keep a file of this run; gives its id, name and size in bytes."""
+        scope = self._enter("artifact")
+        x = self._x
+        if isinstance(content, bytes):
+            raw, guessed = content, "application/octet-stream"
+        elif isinstance(content, str):
+            raw, guessed = content.encode("utf-8", "replace"), "text/plain"
+        else:
+            raw, guessed = encode(content).encode(), "application/json"
+
+        async def write(attempt: Attempt) -> JSON:
+            address = await x.host.in_thread(x.host.ports.artifacts.write, x.claimed.workspace_id, raw)
+            attempt.artifact = ArtifactRecord(
+                uuid7(), attempt.key, name[:200], media_type or guessed, len(raw), address, x.stamp()
+            )
+            return {"id": attempt.artifact.id, "name": name, "size": len(raw)}
+
+        hashed = blake2b(raw, digest_size=16).hexdigest()
+        plan = Plan("artifact", f"artifact:{name}"[:200], name, digest([name, hashed]), effect="idempotent")
+        return (await perform(x, scope, plan, write))[1]
+
+    def now(self) -> datetime:
+        """Give the time of the last recorded outcome that this branch has seen: the same in every replay."""
+        return self._enter("now").now
+
+    def random(self) -> float:
+        """Give a number from [0, 1): by chance, and the same in every replay."""
+        key = self._enter("random").next_key("random")
+        hashed = blake2b(f"{self._x.id}:{key}".encode(), digest_size=8).digest()
+        return int.from_bytes(hashed) / 2**64
+
+    def uuid(self) -> UUID:
+        """Give a new id, the same in every replay."""
+        return uuid5(self._x.id, self._enter("uuid").next_key("uuid"))
+
+    def idempotency_key(self, name: str) -> str:
+        """Give a key for an outside call that stays the same in every attempt and replay."""
+        return f"{self._x.id}:{self._enter('idempotency_key').path}{name}"
+
+    def _enter(self, what: str) -> Scope:
+        if self._x.sealed:
+            raise Sealed
+        scope = current_scope.get()
+        if scope is None or scope.task is not asyncio.current_task():
+            raise ForeignTask(what)
+        return scope
+

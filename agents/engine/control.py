@@ -1,0 +1,227 @@
+"""What others do to a run that they don't hold: tell it something, cancel, pause, resume and retry it.
+
+While a run has a worker, only a flag, a message and a wake are written, and the worker carries it out. A run without a
+worker is moved here, under the lock of its row. Each function is one short transaction of Django's ORM.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import UUID, uuid4
+
+from django.db import transaction
+
+from agents.engine.canonical import JSON, decode, encode
+from agents.engine.journal.store import child_outcome
+from agents.engine.journal.transitions import is_due, met
+from agents.engine.leases import database_now
+from agents.engine.notify import announce
+from agents.engine.records import WaitRecord
+from agents.engine.scope import is_superseded_with
+from agents.models import ENDED, Inbox, Run, RunEvent, RunStatus, Step, StepStatus, Wait, WaitKind, Wanted
+
+
+class CannotDo(Exception):  # noqa: N818
+    """The run's state does not allow it; the message says why."""
+
+
+def tell(run_id: UUID, name: str, data: JSON, *, token: str = "") -> bool:
+    """Send a run a message for one of its steps; a token that came before changes nothing. False if it has ended."""
+    with transaction.atomic():
+        run = _lock(run_id)
+        if run.status in ENDED:
+            return False
+        _, is_new = Inbox.objects.get_or_create(
+            run_id=run_id, token=token or uuid4().hex, defaults={"name": name, "data": data}
+        )
+        if is_new:
+            _wake(run, [name])
+    return True
+
+
+def cancel(run_id: UUID, *, by: str) -> bool:
+    """Cancel a run and all runs below it. False if it had ended already."""
+    with transaction.atomic():
+        run = _lock(run_id)
+        changed = _cancel_one(run, by)
+    cancel_below(run_id, by=by)
+    return changed
+
+
+def cancel_below(run_id: UUID, *, by: str) -> None:
+    """Cancel all runs below a run. Looks again until none is left: a sub-run may be queued meanwhile."""
+    parents = [run_id]
+    while parents:
+        children = list(
+            Run.objects.filter(parent_id__in=parents)
+            .exclude(status__in=ENDED)
+            .exclude(wanted=Wanted.CANCEL)
+            .order_by("id")
+            .values_list("id", flat=True)[:500]
+        )
+        if not children:
+            parents = list(Run.objects.filter(parent_id__in=parents).active().values_list("id", flat=True))
+            continue
+        for child in children:
+            with transaction.atomic():
+                _cancel_one(_lock(child), by)
+
+
+def pause(run_id: UUID, *, by: str) -> None:
+    """Let a run start no more steps until it is resumed; raises CannotDo for an ended or paused one."""
+    with transaction.atomic():
+        run = _lock(run_id)
+        if run.status in ENDED:
+            raise CannotDo(f"The run has {run.status}; only a run that goes on can be paused.")
+        if _is_paused(run) or run.wanted == Wanted.PAUSE:
+            raise CannotDo("The run is paused already.")
+        if run.wanted == Wanted.CANCEL:
+            raise CannotDo("The run is being cancelled.")
+        if run.status == RunStatus.RUNNING:
+            _ask(run, Wanted.PAUSE, "run_pause_requested", by)
+            return
+        Wait.objects.create(run_id=run.id, kind=WaitKind.PAUSED)
+        run.status, run.reason = RunStatus.WAITING, "paused"
+        _log(run, "run_paused", {"by": by, "reason": "paused"})
+        _save(run)
+
+
+def resume(run_id: UUID, *, by: str) -> None:
+    """Let a paused run go on; raises CannotDo for one that is not paused."""
+    with transaction.atomic():
+        run = _lock(run_id)
+        if run.status == RunStatus.RUNNING and run.wanted == Wanted.PAUSE:
+            run.wanted = Wanted.NONE
+            run.wakes += 1
+            Inbox.objects.create(run_id=run.id, name="log", token=uuid4().hex, data=["run_resumed", {"by": by}])
+            _save(run)
+            return
+        if not _is_paused(run):
+            raise CannotDo(f"The run is {run.status}, not paused.")
+        Wait.objects.filter(run_id=run.id).delete()
+        run.status, run.reason = RunStatus.QUEUED, "resumed"
+        _log(run, "run_resumed", {"by": by})
+        _save(run)
+
+
+def retry(run_id: UUID, *, by: str) -> list[str]:
+    """Let a failed or cancelled run go on from the step that failed; gives the keys of the steps set aside.
+
+    The failed step and all that started after its failure in its ancestor scopes are superseded, never deleted;
+    sibling branches keep their records.
+    """
+    with transaction.atomic():
+        run = _lock(run_id)
+        if run.status not in (RunStatus.FAILED, RunStatus.CANCELLED):
+            raise CannotDo(f"The run is {run.status}; only a failed or cancelled run can be retried.")
+        if run.parent_id is not None and Run.objects.filter(pk=run.parent_id, status__in=ENDED).exists():
+            raise CannotDo("The run it belongs to has ended; retry that one.")
+        keys = superseded_by_retry(run)
+        Step.objects.filter(run_id=run.id, key__in=keys, superseded=False).update(superseded=True)
+        run.status, run.reason, run.error, run.finished_at, run.wanted = RunStatus.QUEUED, "retried", None, None, ""
+        _log(run, "run_retried", {"by": by, "superseded": keys})
+        _save(run)
+    return keys
+
+
+def superseded_by_retry(run: Run) -> list[str]:
+    """Give the keys of the steps that a retry of this run would execute anew although they have a record."""
+    steps = list(
+        Step.objects.filter(run_id=run.id, superseded=False).only("key", "status", "started_at", "finished_at")
+    )
+    failed_key = (run.error or {}).get("step", "") if isinstance(run.error, dict) else ""
+    failed = next((step for step in steps if step.key == failed_key), None)
+    if failed is None or failed.status != StepStatus.FAILED or failed.finished_at is None:
+        return []
+    ended = failed.finished_at
+    return [
+        step.key
+        for step in steps
+        if step.key == failed.key or (step.started_at > ended and is_superseded_with(step.key, failed.key))
+    ]
+
+
+def _cancel_one(run: Run, by: str) -> bool:
+    if run.status in ENDED:
+        return False
+    if run.status == RunStatus.RUNNING:
+        if run.wanted != Wanted.CANCEL:
+            _ask(run, Wanted.CANCEL, "run_cancel_requested", by)
+        return True
+    Wait.objects.filter(run_id=run.id).delete()
+    run.status, run.reason, run.finished_at = RunStatus.CANCELLED, "cancelled", database_now()
+    _log(run, "run_cancel_requested", {"by": by})
+    _log(run, "run_cancelled", {})
+    _save(run)
+    _tell_parent(run)
+    return True
+
+
+def _tell_parent(run: Run) -> None:
+    if run.parent_id is None:
+        return
+    parent = Run.objects.select_for_update(no_key=True).filter(pk=run.parent_id).first()
+    if parent is None or parent.status in ENDED:
+        return
+    data = decode(child_outcome(run.status, None, None))
+    Inbox.objects.get_or_create(
+        run_id=parent.id, token=str(run.id), defaults={"name": run.parent_key, "data": data}
+    )
+    _wake(parent, [run.parent_key])
+
+
+def _ask(run: Run, wanted: Wanted, kind: str, by: str) -> None:
+    """Ask the worker of a running run; it also writes the log entry, as only it may."""
+    run.wanted = wanted
+    run.wakes += 1
+    run.reason = "stopping" if wanted == Wanted.CANCEL else "pausing"
+    Inbox.objects.create(run_id=run.id, name="log", token=uuid4().hex, data=[kind, {"by": by}])
+    _save(run)
+
+
+def _wake(run: Run, names: Iterable[str]) -> None:
+    run.wakes += 1
+    if run.status == RunStatus.WAITING:
+        waits = list(Wait.objects.filter(run_id=run.id))
+        left = [met(_record(wait), names) for wait in waits]
+        if is_due(left):
+            Wait.objects.filter(run_id=run.id).delete()
+            run.status, run.reason = RunStatus.QUEUED, "woken"
+            _log(run, "run_woken", {"by": "message"})
+        else:
+            for wait, record in zip(waits, left, strict=True):
+                if record.needed != wait.needed:
+                    Wait.objects.filter(pk=wait.pk).update(needed=record.needed)
+    _save(run)
+
+
+def _record(wait: Wait) -> WaitRecord:
+    return WaitRecord(
+        kind=wait.kind,  # type: ignore[arg-type]  # the column's CHECK holds it to these kinds
+        key=wait.key,
+        name=wait.name,
+        due_at=wait.due_at,
+        needed=wait.needed,
+    )
+
+
+def _lock(run_id: UUID) -> Run:
+    return Run.objects.select_for_update(no_key=True).get(pk=run_id)
+
+
+def _is_paused(run: Run) -> bool:
+    return run.status == RunStatus.WAITING and Wait.objects.filter(run_id=run.id, kind=WaitKind.PAUSED).exists()
+
+
+def _log(run: Run, kind: str, data: JSON) -> None:
+    run.last_event += 1
+    RunEvent.objects.create(
+        run_id=run.id, number=run.last_event, kind=kind, at=database_now(), data=decode(encode(data))
+    )
+
+
+def _save(run: Run) -> None:
+    run.save(update_fields=("status", "reason", "wanted", "wakes", "last_event", "error", "finished_at"))
+    announce(queue=True, live=True)
+
+

@@ -1,0 +1,32 @@
+"""Who runs what: from the name of an agent or a workflow to what a run executes."""
+
+from __future__ import annotations
+
+from agents.engine.errors import Permanent
+from agents.engine.ports import AgentConfig
+from agents.engine.records import Target
+from agents.engine.registry import known_workflows
+from agents.models import Agent, AgentVersion
+
+
+def agent_config(version_id: int) -> AgentConfig:
+    """Give the configuration that a run of this agent version is pinned to."""
+    version = AgentVersion.objects.select_related("agent").get(pk=version_id)
+    return AgentConfig(
+        name=version.agent.name,
+        version=version.number,
+        instructions=version.instructions,
+        model=version.model,
+        tools=tuple(version.tools),
+        options=version.options,
+    )
+
+
+def resolve_target(workspace_id: int, name: str) -> Target:
+    """Give what a run of this agent, or else of this workflow, executes; raises Permanent for an unknown name."""
+    agent = Agent.objects.filter(workspace_id=workspace_id, name=name, archived_at=None).first()
+    if agent is not None and agent.current is not None:
+        return Target(agent.current.workflow, agent.current.pk)
+    if name in known_workflows():
+        return Target(name)
+    raise Permanent(f"There is no agent and no workflow named {name!r} here.", "UnknownTarget")

@@ -1,0 +1,132 @@
+"""How a run leaves its worker: what is written with the last change, and in which words."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from agents.engine.canonical import JSON, clean_text, encode
+from agents.engine.errors import NotEncodable, StepFailed
+from agents.engine.records import Change, Finish, Park, Release, StepState, WaitRecord
+
+if TYPE_CHECKING:
+    from agents.engine.execution import Execution
+
+MAX_ERROR = 4_000
+MAX_REASON = 300
+
+
+def succeeded(x: Execution, output: Any) -> Change:
+    """End the run with the workflow's result; a result without a JSON form makes it a failure."""
+    try:
+        text = encode(output)
+    except NotEncodable as error:
+        return failed(x, error)
+    x.log("run_succeeded", {})
+    change = x.change()
+    change.ending = Finish("succeeded", output=text)
+    return change
+
+
+def failed(x: Execution, error: BaseException) -> Change:
+    """End the run with the failure that came out of the workflow."""
+    described = describe(error)
+    _close_open_steps(x)
+    x.log("run_failed", {"error": described})
+    change = x.change()
+    change.ending = Finish("failed", error=encode(described), reason=_short(f"failed: {described['message']}"))
+    return change
+
+
+def cancelled(x: Execution) -> Change:
+    """End the run because somebody cancelled it; what its open steps have streamed is kept."""
+    _close_open_steps(x)
+    x.log("run_cancelled", {})
+    change = x.change()
+    change.ending = Finish("cancelled", reason="cancelled")
+    return change
+
+
+def parked(x: Execution, waits: Sequence[WaitRecord]) -> Change:
+    """Let the run wait without a worker."""
+    reason = _reason(waits)
+    listed = [
+        {"kind": w.kind, "key": w.key, "due_at": w.due_at.isoformat() if w.due_at else None} for w in waits[:20]
+    ]
+    kind = "run_paused" if any(wait.kind == "paused" for wait in waits) else "run_waiting"
+    x.log(kind, {"reason": reason, "waits": listed})
+    change = x.change()
+    change.ending = Park(tuple(waits), reason, x.seen_wakes)
+    return change
+
+
+def released(x: Execution, reason: str) -> Change:
+    """Give the run back to the queue; its open steps were interrupted, which is not their fault."""
+    for key, step in x.open.items():
+        x.log("step_interrupted", {"key": key, "attempt": step.record.attempt, "reason": reason})
+    x.log("run_queued", {"reason": reason})
+    change = x.change()
+    change.ending = Release(reason)
+    return change
+
+
+def describe(error: BaseException) -> dict[str, JSON]:
+    """Give the JSON form of an error: type, message, the step that failed, and where in the code it was raised."""
+    if isinstance(error, StepFailed):
+        return {"type": error.type, "message": error.message, "step": error.key}
+    described: dict[str, JSON] = {
+        "type": type(error).__name__,
+        "message": clean_text(str(error))[:MAX_ERROR] or type(error).__name__,
+    }
+    frames = traceback.extract_tb(error.__traceback__)
+    if frames:
+        last = frames[-1]
+        described["where"] = f"{last.filename.rsplit('/', 1)[-1]}:{last.lineno} in {last.name}"
+    return described
+
+
+def _close_open_steps(x: Execution) -> None:
+    for key, step in x.open.items():
+        status: StepState = "unknown" if step.record.effect == "unsafe" else "interrupted"
+        error = {"type": "Interrupted", "message": "The run ended while this step was running."}
+        if step.streamed:
+            error["partial"] = clean_text("".join(step.streamed))
+        change = x.change()
+        change.steps[key] = step.record.follow(status=status, finished_at=x.stamp(), error=encode(error))
+        change.streamed.append(key)
+        x.log("step_interrupted", {"key": key, "attempt": step.record.attempt, "status": status})
+
+
+def _reason(waits: Sequence[WaitRecord]) -> str:
+    """Say in words what the run waits for, the most telling first."""
+    phrases: list[str] = []
+    if any(wait.kind == "paused" for wait in waits):
+        phrases.append("paused")
+    children = sum(wait.needed for wait in waits if wait.kind == "child")
+    if children:
+        phrases.append("waiting for a sub-run" if children == 1 else f"waiting for {children} sub-runs")
+    for wait in waits:
+        match wait.kind:
+            case "changed":
+                phrases.append(f"workflow changed at {wait.name}: reuse or run again?")
+            case "unknown":
+                phrases.append(f"outcome of {wait.name} unknown: done, retry or give up?")
+            case "worker":
+                phrases.append(f"waiting for a worker that knows the workflow {wait.name}")
+            case "event" | "person" | "slot":
+                phrases.append(f"waiting: {wait.kind} {wait.name}".rstrip())
+    timers = sorted((wait.due_at, wait.name) for wait in waits if wait.due_at is not None and wait.kind == "timer")
+    if timers:
+        due, name = timers[0]
+        phrases.append(f"{'retrying' if name == 'retry' else 'waiting'} until {_clock_time(due)}")
+    return _short("; ".join(phrases))
+
+
+def _clock_time(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_REASON else text[: MAX_REASON - 1] + "…"

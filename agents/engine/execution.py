@@ -1,0 +1,480 @@
+"""One run in the hands of this worker: from its claim until it is parked, finished, given back or lost.
+
+The workflow's coroutine runs in a task of its own; `Execution.run` supervises it. `busy` counts the branches that are
+doing something: when none is left the run only waits, and may be parked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+from uuid import UUID
+
+from agents.engine.canonical import JSON, decode, encode
+from agents.engine.clock import Clock
+from agents.engine.endings import cancelled, failed, parked, released, succeeded
+from agents.engine.errors import LeaseLost, Sealed
+from agents.engine.journal.store import Unwritable
+from agents.engine.ports import AgentConfig, Ports
+from agents.engine.records import (
+    Change,
+    Claimed,
+    Committed,
+    EventRecord,
+    History,
+    MessageRecord,
+    StepRecord,
+    Target,
+    WaitRecord,
+)
+from agents.engine.scope import Scope, current_scope, is_superseded_with
+
+if TYPE_CHECKING:
+    from agents.engine.journal.journal import Journal
+
+logger = logging.getLogger(__name__)
+
+
+
+LOG_MESSAGE = "log"
+"""Name of messages that are entries for the run's log: [kind, data]."""
+
+
+class Host(Protocol):
+    """What an execution needs of the worker it runs in.
+
+    Timers that are due within `short_pause` seconds are waited for in memory; a run that waits for messages stays in
+    memory for `linger` seconds, as a reply that comes at once then needs no replay.
+    """
+
+    journal: Journal
+    ports: Ports
+    clock: Clock
+    lease_seconds: float
+    short_pause: float
+    linger: float
+
+    async def load_messages(self, run_id: UUID) -> History: ...
+
+    async def load_large(self, id: UUID) -> bytes: ...
+
+    async def resolve_target(self, workspace_id: int, name: str) -> Target: ...
+
+    async def in_thread(self, function: Callable[..., Any], *args: Any) -> Any: ...
+
+    def cancel_child(self, run_id: str) -> None:
+        """Cancel a sub-run that nobody waits for any more."""
+        ...
+
+    def lease_left(self) -> float:
+        """Give the seconds for which this worker's lease surely still holds."""
+        ...
+
+    async def breathe(self) -> None:
+        """Let others have the loop if this one had it for long."""
+        ...
+
+
+@dataclass(slots=True)
+class Pending:
+    """Something a branch waits for. A message for a join counts for the join's wait."""
+
+    wait: WaitRecord
+    future: asyncio.Future[Any]
+    join: str = ""
+    timer: asyncio.TimerHandle | None = None
+
+
+@dataclass(slots=True)
+class OpenStep:
+    """A step that is being executed, its latest record, and the text it has streamed."""
+
+    record: StepRecord
+    streamed: list[str]
+    started: EventRecord | None = None
+    deadline: float | None = None
+
+    @property
+    def is_unsafe(self) -> bool:
+        return self.record.effect == "unsafe"
+
+
+class Execution:
+    """The state of one run while this worker drives it."""
+
+    def __init__(self, claimed: Claimed, host: Host, agent: AgentConfig | None, history: History | None) -> None:
+        self.claimed = claimed
+        self.host = host
+        self.agent = agent
+        self.id = claimed.id
+        self.steps: dict[str, StepRecord] = history.steps if history else {}
+        self.open: dict[str, OpenStep] = {}
+        self.pending: dict[str, Pending] = {}
+        self.inbox: dict[str, deque[MessageRecord]] = defaultdict(deque)
+        self.tasks: set[asyncio.Task[Any]] = set()
+        self.busy = 0
+        self.sealed = False
+        self.seen_wakes = history.wakes if history else claimed.wakes
+        self.known_wakes = self.seen_wakes
+        self.wanted: str = history.wanted if history else claimed.wanted
+        self.hold: Literal["", "pause", "drain"] = ""
+        self._lost = False
+        self._give_back_reason = ""
+        self._gates: list[asyncio.Future[None]] = []
+        self._signal = asyncio.Event()
+        self._linger_until = 0.0
+        self._messages_seen: set[int] = set()
+        self._last_stamp = max((s.finished_at or s.started_at for s in self.steps.values()), default=claimed.created_at)
+        self._main: asyncio.Task[Any] | None = None
+        if history:
+            self._take_messages(history)
+
+    @property
+    def input(self) -> JSON:
+        """The run's input."""
+        return decode(self.claimed.input)
+
+    # -- supervision ---------------------------------------------------------------------------------------------
+
+    async def run(self, begin: Callable[[Execution], Coroutine[Any, Any, Any]]) -> None:
+        """Drive the run, whose coroutine `begin` makes, until it leaves this worker."""
+        if self.wanted:
+            self._heed_wanted()
+        self._main = self.start_task(begin(self), Scope("", self.claimed.created_at))
+        self._main.add_done_callback(lambda task: self._signal.set())
+        while not await self._advance():
+            await self._signal.wait()
+            self._signal.clear()
+
+    async def _advance(self) -> bool:
+        """Do what the run's state asks for; tell whether it has left this worker."""
+        assert self._main is not None
+        if self._lost:
+            self._drop()
+            return True
+        if self.wanted == "cancel":
+            return await self._cancel()
+        if self._main.done():
+            return await self._finish(self._main)
+        if self._give_back_reason:
+            return await self._leave(released(self, self._give_back_reason))
+        if self.known_wakes > self.seen_wakes:
+            await self._read_inbox()
+            self._signal.set()
+            return False
+        return self.busy == 0 and await self._rest()
+
+    async def _rest(self) -> bool:
+        """Nothing of the run is executing: park it, unless what it waits for will come soon."""
+        if self.hold == "drain" and self._gates:
+            return await self._leave(released(self, "worker stopped"))
+        if not self.hold:
+            loop_now = asyncio.get_running_loop().time()
+            due = [p.wait.due_at for p in self.pending.values() if p.wait.due_at is not None]
+            if due and min(due) - self.host.clock.now() <= timedelta(seconds=self.host.short_pause):
+                return False
+            if self.host.linger and any(p.wait.kind == "child" for p in self.pending.values()):
+                if not self._linger_until:
+                    self._linger_until = loop_now + self.host.linger
+                    asyncio.get_running_loop().call_later(self.host.linger, self._signal.set)
+                if loop_now < self._linger_until - 0.001:
+                    return False
+        return await self._leave(parked(self, self._waits()))
+
+    async def _leave(self, change: Change) -> bool:
+        """Commit a change that ends this worker's part; tell whether it did."""
+        self._disarm()
+        answer = await self._commit(change)
+        if answer is None or answer.parked:
+            self._drop()
+            return True
+        self.notice(answer.wakes, answer.wanted)
+        for key, pending in list(self.pending.items()):
+            self._arm(key, pending)
+        self._signal.set()
+        return False
+
+    async def _finish(self, main: asyncio.Task[Any]) -> bool:
+        if main.cancelled():
+            change = failed(self, RuntimeError("The workflow cancelled itself."))
+        elif (error := main.exception()) is not None:
+            if isinstance(error, Sealed) and self._give_back_reason:
+                return await self._leave(released(self, self._give_back_reason))
+            if isinstance(error, Sealed):
+                self._drop()
+                return True
+            change = failed(self, error)
+        else:
+            change = succeeded(self, main.result())
+        for task in self.tasks - {main}:
+            task.cancel()
+        try:
+            await self._commit(change)
+        except Unwritable as refused:
+            await self._commit(failed(self, refused))
+        self._drop()
+        return True
+
+    async def _cancel(self) -> bool:
+        self._drop()
+        await self._commit(cancelled(self))
+        return True
+
+    async def _commit(self, change: Change) -> Committed | None:
+        """Wait for the commit of the change that is gathering; None if the lease is lost."""
+        try:
+            return await self.host.journal.committed(change.run_id)
+        except LeaseLost:
+            self._lost = True
+            return None
+
+    def _drop(self) -> None:
+        """Let go of the coroutines: whatever they still do has no effect."""
+        self.sealed = True
+        self._disarm()
+        for task in list(self.tasks):
+            task.cancel()
+
+    def _disarm(self) -> None:
+        for pending in self.pending.values():
+            if pending.timer is not None:
+                pending.timer.cancel()
+
+    def _waits(self) -> list[WaitRecord]:
+        joins: dict[str, int] = defaultdict(int)
+        waits = []
+        for pending in self.pending.values():
+            if pending.join:
+                joins[pending.join] += 1
+            else:
+                waits.append(pending.wait)
+        waits += [WaitRecord("child", key=join, needed=count) for join, count in joins.items()]
+        if self.hold == "pause":
+            waits.append(WaitRecord("paused"))
+        return waits
+
+    async def park_unstarted(self, wait: WaitRecord) -> None:
+        """Let the run wait without having started its coroutine."""
+        await self._leave(parked(self, [wait]))
+
+    # -- what others tell the run --------------------------------------------------------------------------------
+
+    def notice(self, wakes: int, wanted: str) -> None:
+        """Learn how often the run was woken and what is wanted of it, from any answer of the database."""
+        if wakes > self.known_wakes:
+            self.known_wakes = wakes
+            self._signal.set()
+        if wanted != self.wanted:
+            self.wanted = wanted
+            self._heed_wanted()
+
+    def lose(self) -> None:
+        """Another worker holds the run."""
+        self._lost = True
+        self.sealed = True
+        self._signal.set()
+
+    def drain(self) -> None:
+        """Start no more steps; leave when those that run have ended."""
+        self.hold = "drain"
+        self._signal.set()
+
+    def give_back(self, reason: str = "worker stopped") -> None:
+        """Leave now: steps that still run are interrupted."""
+        self._give_back_reason = reason
+        self._signal.set()
+
+    def run_again_from(self, record: StepRecord) -> None:
+        """Set a step and what followed it aside, and leave: the next worker runs the code from there."""
+        after = record.finished_at or record.started_at
+        keys = [
+            key
+            for key, step in self.steps.items()
+            if key == record.key or (step.started_at > after and is_superseded_with(key, record.key))
+        ]
+        self.change().superseded += keys
+        self.log("run_retried", {"superseded": keys})
+        self.give_back(f"run again from {record.key}")
+
+    def _heed_wanted(self) -> None:
+        if self.hold != "drain":
+            self.hold = "pause" if self.wanted == "pause" else ""
+        if not self.hold:
+            gates, self._gates = self._gates, []
+            for gate in gates:
+                self.resume(gate, None)
+        self._signal.set()
+
+    async def _read_inbox(self) -> None:
+        history = await self.host.load_messages(self.id)
+        self._take_messages(history)
+        self.notice(history.wakes, history.wanted)
+
+    def _take_messages(self, history: History) -> None:
+        self.seen_wakes = max(self.seen_wakes, history.wakes)
+        self.known_wakes = max(self.known_wakes, self.seen_wakes)
+        for message in history.messages:
+            if message.id in self._messages_seen:
+                continue
+            self._messages_seen.add(message.id)
+            if message.name == LOG_MESSAGE:
+                # Only the lease holder writes the log; others leave what they have to say here.
+                kind, data = decode(message.data)
+                self.log(kind, data)
+                self.change().consumed.append(message.id)
+                continue
+            pending = self.pending.pop(message.name, None)
+            if pending is not None:
+                self.resume(pending.future, message)
+            else:
+                self.inbox[message.name].append(message)
+
+    # -- waiting, for the context --------------------------------------------------------------------------------
+
+    def start_task(self, coroutine: Coroutine[Any, Any, Any] | Awaitable[Any], scope: Scope) -> asyncio.Task[Any]:
+        """Start a branch in its scope. It counts as busy until it ends or waits."""
+
+        async def branch() -> Any:
+            scope.task = asyncio.current_task()
+            current_scope.set(scope)
+            return await coroutine
+
+        self.busy += 1
+        task = asyncio.get_running_loop().create_task(branch())
+        self.tasks.add(task)
+        task.add_done_callback(self._branch_ended)
+        return task
+
+    def _branch_ended(self, task: asyncio.Task[Any]) -> None:
+        self.tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # Retrieved: the supervisor or the gather looks at it, a dropped branch nobody does.
+        self.busy -= 1
+        if self.busy == 0:
+            self._signal.set()
+
+    async def blocked(self, future: asyncio.Future[Any]) -> Any:
+        """Await a future while this branch counts as waiting; only `resume` may resolve it."""
+        self.busy -= 1
+        if self.busy == 0:
+            self._linger_until = 0.0
+            self._signal.set()
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if future.cancelled():
+                self.busy += 1
+            raise
+
+    def resume(self, future: asyncio.Future[Any], value: Any) -> None:
+        """Let the branch that waits for the future go on."""
+        if not future.done():
+            self.busy += 1
+            future.set_result(value)
+
+    async def gate(self) -> None:
+        """Let nothing new start while the run is paused or its worker stops."""
+        if self.sealed:
+            raise Sealed
+        while self.hold:
+            gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._gates.append(gate)
+            await self.blocked(gate)
+            if self.sealed:
+                raise Sealed
+
+    async def wait_until(self, key: str, due: datetime, kind: str = "timer") -> None:
+        """Wait for a time, in memory or parked."""
+        if due > self.host.clock.now():
+            await self._wait(key, WaitRecord("timer", key=key, name=kind, due_at=due))
+
+    async def message(self, name: str, wait: WaitRecord, join: str = "") -> MessageRecord:
+        """Wait for a message of this name, or take one that came early."""
+        early = self.inbox.get(name)
+        if early:
+            return early.popleft()
+        received: MessageRecord = await self._wait(name, wait, join)
+        return received
+
+    async def _wait(self, key: str, wait: WaitRecord, join: str = "") -> Any:
+        if self.sealed:
+            raise Sealed
+        pending = Pending(wait, asyncio.get_running_loop().create_future(), join)
+        self.pending[key] = pending
+        self._arm(key, pending)
+        try:
+            return await self.blocked(pending.future)
+        finally:
+            if self.pending.get(key) is pending:
+                del self.pending[key]
+            if pending.timer is not None:
+                pending.timer.cancel()
+
+    def _arm(self, key: str, pending: Pending) -> None:
+        if pending.wait.due_at is not None:
+            delay = (pending.wait.due_at - self.host.clock.now()).total_seconds()
+            loop = asyncio.get_running_loop()
+            pending.timer = loop.call_later(max(0.0, delay), self._timer_due, key, pending)
+
+    def _timer_due(self, key: str, pending: Pending) -> None:
+        if self.pending.get(key) is pending:
+            del self.pending[key]
+        self.resume(pending.future, None)
+
+    def close_step(self, key: str, why: str) -> None:
+        """Record that a step of an abandoned branch was interrupted; nobody will ask for its outcome."""
+        step = self.open.pop(key)
+        record = step.record.follow(
+            status="unknown" if step.record.effect == "unsafe" else "interrupted",
+            finished_at=self.stamp(),
+            error=encode({"type": "Abandoned", "message": why}),
+        )
+        self.steps[key] = self.change().steps[key] = record
+        self.change().streamed.append(key)
+        self.log("step_interrupted", {"key": key, "attempt": record.attempt, "reason": why})
+
+    # -- recording, for the context ------------------------------------------------------------------------------
+
+    def stamp(self) -> datetime:
+        """Give the time for a record; it never goes back within a run, so that it orders the steps."""
+        self._last_stamp = max(self.host.clock.now(), self._last_stamp + timedelta(microseconds=1))
+        return self._last_stamp
+
+    def change(self) -> Change:
+        """Give the change that is gathering for this run."""
+        return self.host.journal.change_of(self.id, self._new_change)
+
+    def _new_change(self) -> Change:
+        claimed = self.claimed
+        return Change(
+            run_id=claimed.id,
+            epoch=claimed.epoch,
+            parent_id=claimed.parent_id,
+            parent_key=claimed.parent_key,
+            workspace_id=claimed.workspace_id,
+            root_id=claimed.root_id,
+            depth=claimed.depth,
+        )
+
+    def log(self, kind: str, data: JSON) -> EventRecord:
+        """Add an entry to the run's log, with the change that is gathering."""
+        event = EventRecord(kind, self.stamp(), encode(data))
+        self.change().events.append(event)
+        return event
+
+    async def commit(self) -> Committed:
+        """Wait until all that is gathering for this run is committed."""
+        try:
+            answer = await self.host.journal.committed(self.id)
+        except LeaseLost:
+            self.lose()
+            raise Sealed from None
+        self.notice(answer.wakes, answer.wanted)
+        if self.sealed:
+            raise Sealed
+        return answer

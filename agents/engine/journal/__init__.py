@@ -1,0 +1,1 @@
+"""The journal: the only writer of the hot path."""

@@ -1,0 +1,241 @@
+"""Group commit: what all runs of a process want to write at a moment becomes one transaction.
+
+The runs' coroutines hand in changes on the event loop; one thread writes them. While a batch is being written, the
+next one gathers. Whoever awaits a change is resolved when it is committed, never before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from agents.engine.clock import Clock
+from agents.engine.errors import LeaseLost
+from agents.engine.journal.store import Store, Unavailable, Unwritable
+from agents.engine.records import (
+    Batch,
+    BatchResult,
+    Change,
+    Claimed,
+    ClaimRequest,
+    Committed,
+    Postponed,
+    Refused,
+)
+
+logger = logging.getLogger(__name__)
+
+MAX_CHANGES = 500
+FIRST_PAUSE = 0.05
+LONGEST_PAUSE = 5.0
+
+
+@dataclass(slots=True)
+class Entry:
+    """A run's change that is gathering, and who waits for it."""
+
+    change: Change
+    waiters: list[asyncio.Future[Committed]] = field(default_factory=list)
+
+
+class Journal:
+    """The journal of one worker process; all methods belong to its event loop."""
+
+    def __init__(
+        self,
+        store: Store,
+        worker_id: int,
+        executor: Executor,
+        clock: Clock,
+        *,
+        on_lost: Callable[[UUID], None] = lambda run_id: None,
+        courtesy: float = 0.0,
+    ) -> None:
+        """`courtesy` is a pause in seconds after each batch, which on SQLite leaves other processes their turn."""
+        self.store = store
+        self.worker_id = worker_id
+        self.executor = executor
+        self.clock = clock
+        self.on_lost = on_lost
+        self.courtesy = courtesy
+        self.batches_written = 0
+        self._entries: dict[UUID, Entry] = {}
+        self._claim: tuple[ClaimRequest, asyncio.Future[list[Claimed]]] | None = None
+        self._number = 0
+        self._dirty = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def change_of(self, run_id: UUID, make: Callable[[], Change]) -> Change:
+        """Give the gathering change of a run, to add to; it rides the next batch."""
+        entry = self._entries.get(run_id)
+        if entry is None:
+            entry = self._entries[run_id] = Entry(make())
+            self._wake()
+        return entry.change
+
+    def committed(self, run_id: UUID) -> asyncio.Future[Committed]:
+        """Give a future for the commit of the run's gathering change.
+
+        It raises LeaseLost when another worker holds the run, Unwritable when the database refuses a value.
+        """
+        future: asyncio.Future[Committed] = asyncio.get_running_loop().create_future()
+        self._entries[run_id].waiters.append(future)
+        return future
+
+    def discard(self, run_id: UUID) -> None:
+        """Drop what is gathering for a run that this worker no longer holds."""
+        if entry := self._entries.pop(run_id, None):
+            _fail(entry, LeaseLost())
+
+    async def claim(self, request: ClaimRequest) -> list[Claimed]:
+        """Take up to `limit` queued runs, in the next batch. One call at a time."""
+        assert self._claim is None, "one claim at a time"
+        future: asyncio.Future[list[Claimed]] = asyncio.get_running_loop().create_future()
+        self._claim = (request, future)
+        self._wake()
+        return await future
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something waits to be written or is being written."""
+        return not self._idle.is_set()
+
+    async def flushed(self) -> None:
+        """Wait until nothing is gathering or being written."""
+        await self._idle.wait()
+
+    async def write_forever(self) -> None:
+        """Write batch after batch until cancelled."""
+        while True:
+            await self._dirty.wait()
+            self._dirty.clear()
+            entries = self._take()
+            claim, self._claim = self._claim, None
+            if entries or claim:
+                await self._write(entries, claim)
+                if self.courtesy:
+                    await asyncio.sleep(self.courtesy)
+            if self._entries or self._claim:
+                self._dirty.set()
+            else:
+                self._idle.set()
+
+    def _wake(self) -> None:
+        self._dirty.set()
+        self._idle.clear()
+
+    def _take(self) -> list[Entry]:
+        if len(self._entries) <= MAX_CHANGES:
+            entries, self._entries = list(self._entries.values()), {}
+            return entries
+        ids = list(self._entries)[:MAX_CHANGES]
+        return [self._entries.pop(id) for id in ids]
+
+    async def _write(
+        self, entries: list[Entry], claim: tuple[ClaimRequest, asyncio.Future[list[Claimed]]] | None
+    ) -> None:
+        self._number += 1
+        for entry in entries:
+            for step in entry.change.steps.values():
+                step.settle_storage()
+        batch = Batch(self._number, [entry.change for entry in entries], claim[0] if claim else None)
+        try:
+            result = await self._commit(batch)
+        except Unwritable as error:
+            await self._bisect(entries, claim, error)
+            return
+        self.batches_written += 1
+        if claim and not claim[1].done():
+            claim[1].set_result(result.claimed)
+        postponed = False
+        for entry, answer in zip(entries, result.answers, strict=True):
+            match answer:
+                case Committed():
+                    for step in entry.change.steps.values():
+                        step.is_stored = True
+                    for waiter in entry.waiters:
+                        if not waiter.done():
+                            waiter.set_result(answer)
+                case Refused():
+                    _fail(entry, LeaseLost())
+                    self.on_lost(entry.change.run_id)
+                case Postponed():
+                    postponed = True
+                    self._put_back(entry)
+        if postponed:
+            # The row is held by somebody for a moment (a cancel, another batch): do not spin on it.
+            await asyncio.sleep(0.002)
+
+    async def _commit(self, batch: Batch) -> BatchResult:
+        """Write a batch, for as long as it takes the database to come back."""
+        loop = asyncio.get_running_loop()
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                return await loop.run_in_executor(
+                    self.executor, self.store.write, self.worker_id, batch, self.clock.now()
+                )
+            except Unavailable as error:
+                logger.warning("database away, batch %s is kept: %s", batch.number, error)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+                if result := await loop.run_in_executor(self.executor, self._already_written, batch):
+                    return result
+
+    def _already_written(self, batch: Batch) -> BatchResult | None:
+        """After a lost answer: if the batch stands in the tables, give its answers anew.
+
+        Runs it claimed are unknown to this worker then; its next heartbeat gives them back to the queue.
+        """
+        try:
+            self.store.close()
+            if self.store.last_batch(self.worker_id) != batch.number:
+                return None
+            held = {id: (epoch, wakes, wanted) for id, epoch, wakes, wanted in self.store.watch(self.worker_id)}
+        except Unavailable:
+            return None
+        answers: list[Committed | Refused | Postponed] = []
+        for change in batch.changes:
+            epoch, wakes, wanted = held.get(change.run_id, (0, 0, ""))
+            if epoch == change.epoch:
+                answers.append(Committed(wakes, wanted, parked=False))  # type: ignore[arg-type]  # the column's CHECK
+            else:
+                answers.append(Committed(0, "", parked=True) if change.ending else Refused())
+        return BatchResult(answers)
+
+    async def _bisect(
+        self,
+        entries: list[Entry],
+        claim: tuple[ClaimRequest, asyncio.Future[list[Claimed]]] | None,
+        error: Unwritable,
+    ) -> None:
+        """Find the change that the database refuses, so that only its own step fails."""
+        if claim and not claim[1].done():
+            claim[1].set_result([])
+        if len(entries) == 1:
+            logger.error("a value of run %s was refused: %s", entries[0].change.run_id, error)
+            _fail(entries[0], error)
+            return
+        middle = len(entries) // 2
+        await self._write(entries[:middle], None)
+        await self._write(entries[middle:], None)
+
+    def _put_back(self, entry: Entry) -> None:
+        newer = self._entries.get(entry.change.run_id)
+        if newer is None:
+            self._entries[entry.change.run_id] = entry
+            return
+        entry.change.absorb(newer.change)
+        entry.waiters += newer.waiters
+        self._entries[entry.change.run_id] = entry
+
+
+def _fail(entry: Entry, error: Exception) -> None:
+    for waiter in entry.waiters:
+        if not waiter.done():
+            waiter.set_exception(error)

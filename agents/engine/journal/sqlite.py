@@ -1,0 +1,373 @@
+"""The journal's statements for SQLite.
+
+One writer at a time is SQLite's own rule, so BEGIN IMMEDIATE takes the place of row locks.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import Any, cast
+from uuid import UUID
+
+import orjson
+
+from agents.engine.journal.store import NewRun, Store, Unavailable, Unwritable
+from agents.engine.records import (
+    Change,
+    Claimed,
+    ClaimRequest,
+    EventRecord,
+    History,
+    MessageRecord,
+    RunRow,
+    StepRecord,
+    WaitRecord,
+)
+
+STEP_COLUMNS = (
+    "status, attempt, attempts, digest, input, outcome, large, error, input_tokens, output_tokens, cost_microusd,"
+    " finished_at, effect, label, run_id, key, kind, name, started_at"
+)
+INSERT_STEP = f"INSERT INTO agents_step ({STEP_COLUMNS}, superseded) VALUES ({', '.join('?' * 19)}, 0)"
+UPDATE_STEP = (
+    "UPDATE agents_step SET status=?, attempt=?, attempts=?, digest=?, input=coalesce(?, input), outcome=?, large=?,"
+    " error=?, input_tokens=?, output_tokens=?, cost_microusd=?, finished_at=?, effect=?, label=?"
+    " WHERE run_id=? AND key=? AND NOT superseded"
+)
+RUN_COLUMNS = (
+    "id, status, reason, wanted, worker_id, epoch, wakes, last_event, steps_done, input_tokens, output_tokens,"
+    " cost_microusd, output, error, finished_at"
+)
+UPDATE_RUN = (
+    "UPDATE agents_run SET status=?, reason=?, wanted=?, worker_id=?, epoch=?, wakes=?, last_event=?, steps_done=?,"
+    " input_tokens=?, output_tokens=?, cost_microusd=?, output=coalesce(?, output), error=?, finished_at=? WHERE id=?"
+)
+CLAIM = """
+UPDATE agents_run SET status='running', worker_id=?, epoch=epoch+1, reason='', started_at=coalesce(started_at, ?)
+WHERE id IN (SELECT id FROM agents_run WHERE status='queued' ORDER BY rank LIMIT ?)
+RETURNING id, epoch, workspace_id, workflow, agent_version_id, input, parent_id, parent_key, root_id, depth, priority,
+ wakes, wanted, last_event, created_at, rank
+"""
+INSERT_RUN = """
+INSERT INTO agents_run (id, workspace_id, agent_version_id, workflow, parent_id, parent_key, root_id, depth, status,
+ reason, wanted, priority, rank, input, epoch, wakes, last_event, steps_done, input_tokens, output_tokens,
+ cost_microusd, source, tags, idempotency_key, request_digest, created_at)
+VALUES (?,?,?,?,?,?,?,?,'queued','','',?,?,?,0,0,1,0,0,0,0,'run','[]','','',?)
+"""
+
+
+class SqliteStore(Store):
+    """The journal's tables in one SQLite file."""
+
+    def __init__(self, path: str, *, busy_timeout: float = 20.0, synchronous: str = "NORMAL") -> None:
+        super().__init__()
+        self.path = path
+        self.busy_timeout = busy_timeout
+        self.synchronous = synchronous
+        self._connection: sqlite3.Connection | None = None
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = sqlite3.connect(
+                self.path, timeout=self.busy_timeout, isolation_level=None, check_same_thread=False
+            )
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute(f"PRAGMA synchronous={self.synchronous}")
+        return self._connection
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        try:
+            self.connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self.connection.execute("COMMIT")
+            except BaseException:
+                if self.connection.in_transaction:
+                    self.connection.execute("ROLLBACK")
+                raise
+        except sqlite3.OperationalError as error:
+            raise Unavailable(str(error)) from error
+        except sqlite3.DatabaseError as error:
+            raise Unwritable(str(error)) from error
+
+    def lock_runs(self, ids: Sequence[UUID]) -> dict[UUID, RunRow]:
+        cursor = self.connection.execute(
+            f"SELECT {RUN_COLUMNS} FROM agents_run WHERE id IN (SELECT value FROM json_each(?))", (_ids(ids),)
+        )
+        return {(id := UUID(row[0])): RunRow(id, *row[1:14], _when(row[14])) for row in cursor}
+
+    def update_runs(self, rows: Sequence[RunRow]) -> None:
+        self.connection.executemany(
+            UPDATE_RUN,
+            [
+                (
+                    row.status,
+                    row.reason,
+                    row.wanted,
+                    row.worker_id,
+                    row.epoch,
+                    row.wakes,
+                    row.last_event,
+                    row.steps_done,
+                    row.input_tokens,
+                    row.output_tokens,
+                    row.cost_microusd,
+                    row.output,
+                    row.error,
+                    _stamp(row.finished_at),
+                    row.id.hex,
+                )
+                for row in rows
+            ],
+        )
+
+    def insert_runs(self, runs: Sequence[NewRun]) -> None:
+        self.connection.executemany(
+            INSERT_RUN,
+            [
+                (
+                    run.child.id.hex,
+                    run.workspace_id,
+                    run.child.target.agent_version_id,
+                    run.child.target.workflow,
+                    run.parent_id.hex,
+                    run.child.parent_key,
+                    run.root_id.hex,
+                    run.depth,
+                    run.child.priority,
+                    run.rank,
+                    run.child.input,
+                    _stamp(run.child.created_at),
+                )
+                for run in runs
+            ],
+        )
+
+    def next_ranks(self, workspace_id: int, count: int) -> list[int]:
+        now = time.time_ns() // 1000
+        cursor = self.connection.execute(
+            "UPDATE agents_workspace SET queue_tag = max(queue_tag, ?) + ? WHERE id = ? RETURNING queue_tag",
+            (now, self.run_cost_us * count, workspace_id),
+        )
+        last = cursor.fetchall()[0][0]
+        return [last - self.run_cost_us * i for i in range(count - 1, -1, -1)]
+
+    def write_steps(self, changes: Sequence[Change], now: datetime) -> None:
+        run = self.connection.executemany
+        if superseded := [(c.run_id.hex, key) for c in changes for key in c.superseded]:
+            run("UPDATE agents_step SET superseded=1 WHERE run_id=? AND key=? AND NOT superseded", superseded)
+        new, old = [], []
+        for change in changes:
+            for step in change.steps.values():
+                (old if step.is_stored else new).append(_step_row(change.run_id, step))
+        if new:
+            run(INSERT_STEP, new)
+        if old:
+            run(UPDATE_STEP, [row[:16] for row in old])
+        if larges := [(large.id.hex, c.run_id.hex, large.data) for c in changes for large in c.larges]:
+            run("INSERT INTO agents_largeoutcome (id, run_id, data) VALUES (?,?,?)", larges)
+        if consumed := [(_stamp(now), id) for c in changes for id in c.consumed]:
+            run("UPDATE agents_inbox SET consumed_at=?, data=NULL WHERE id=?", consumed)
+        if streamed := [(c.run_id.hex, key) for c in changes for key in c.streamed]:
+            run("DELETE FROM agents_partial WHERE run_id=? AND key=?", streamed)
+        if artifacts := [_artifact_row(c, a) for c in changes for a in c.artifacts]:
+            run(
+                "INSERT INTO agents_artifact (id, workspace_id, run_id, key, name, media_type, size, address,"
+                " created_at) VALUES (?,?,?,?,?,?,?,?,?)",
+                artifacts,
+            )
+
+    def insert_events(self, events: Sequence[tuple[UUID, int, EventRecord]]) -> None:
+        self.connection.executemany(
+            "INSERT INTO agents_runevent (run_id, number, kind, at, data) VALUES (?,?,?,?,?)",
+            [(run_id.hex, number, event.kind, _stamp(event.at), event.data) for run_id, number, event in events],
+        )
+
+    def insert_messages(self, messages: Sequence[MessageRecord], now: datetime) -> None:
+        stamp = _stamp(now)
+        self.connection.executemany(
+            "INSERT INTO agents_inbox (run_id, name, token, data, created_at) VALUES (?,?,?,?,?)"
+            " ON CONFLICT (run_id, token) DO NOTHING",
+            [(m.run_id.hex, m.name, m.token, m.data, stamp) for m in messages],
+        )
+
+    def waits_of(self, ids: Sequence[UUID]) -> dict[UUID, list[WaitRecord]]:
+        if not ids:
+            return {}
+        cursor = self.connection.execute(
+            "SELECT run_id, kind, key, name, due_at, needed, data FROM agents_wait"
+            " WHERE run_id IN (SELECT value FROM json_each(?)) ORDER BY run_id",
+            (_ids(ids),),
+        )
+        return {
+            UUID(run_id): [WaitRecord(r[1], r[2], r[3], _when(r[4]), r[5], r[6]) for r in rows]
+            for run_id, rows in groupby(cursor, key=lambda row: cast(str, row[0]))
+        }
+
+    def insert_waits(self, waits: Sequence[tuple[UUID, WaitRecord]], now: datetime) -> None:
+        stamp = _stamp(now)
+        self.connection.executemany(
+            "INSERT INTO agents_wait (run_id, kind, key, name, due_at, needed, data, created_at)"
+            " VALUES (?,?,?,?,?,?,?,?)",
+            [(id.hex, w.kind, w.key, w.name, _stamp(w.due_at), w.needed, w.data, stamp) for id, w in waits],
+        )
+
+    def delete_waits(self, ids: Iterable[UUID]) -> None:
+        self.connection.executemany("DELETE FROM agents_wait WHERE run_id=?", [(id.hex,) for id in ids])
+
+    def claim(self, worker_id: int, request: ClaimRequest, now: datetime) -> list[Claimed]:
+        rows = self.connection.execute(CLAIM, (worker_id, _stamp(now), request.limit)).fetchall()
+        rows.sort(key=lambda row: row[15])
+        return [_claimed(row) for row in rows]
+
+    def note_batch(self, worker_id: int, number: int) -> None:
+        self.connection.execute("UPDATE agents_worker SET batch=? WHERE id=?", (number, worker_id))
+
+    def last_batch(self, worker_id: int) -> int:
+        with self._reading():
+            row = self.connection.execute("SELECT batch FROM agents_worker WHERE id=?", (worker_id,)).fetchone()
+        return row[0] if row else 0
+
+    def announce(self, *, live: bool, queue: bool) -> None:
+        """Nothing to send: whoever listens sees `PRAGMA data_version` change."""
+
+    def histories(self, ids: Sequence[UUID]) -> dict[UUID, History]:
+        with self._reading():
+            found = {UUID(r[0]): History(r[1], r[2]) for r in self._select_runs(ids)}
+            for row in self.connection.execute(
+                "SELECT run_id, key, kind, name, started_at, label, status, effect, attempt, attempts, digest,"
+                " CASE WHEN status='succeeded' THEN NULL ELSE input END, outcome, large, error, input_tokens,"
+                " output_tokens, cost_microusd, finished_at FROM agents_step"
+                " WHERE NOT superseded AND run_id IN (SELECT value FROM json_each(?))",
+                (_ids(ids),),
+            ):
+                found[UUID(row[0])].steps[row[1]] = _step(row)
+            self._add_messages(found)
+        return found
+
+    def messages(self, run_id: UUID) -> History:
+        with self._reading():
+            found = {UUID(r[0]): History(r[1], r[2]) for r in self._select_runs([run_id])}
+            self._add_messages(found)
+        return found.get(run_id) or History(0, "")
+
+    def large(self, id: UUID) -> bytes:
+        with self._reading():
+            row = self.connection.execute("SELECT data FROM agents_largeoutcome WHERE id=?", (id.hex,)).fetchone()
+        return cast(bytes, row[0])
+
+    def watch(self, worker_id: int) -> list[tuple[UUID, int, int, str]]:
+        with self._reading():
+            rows = self.connection.execute(
+                "SELECT id, epoch, wakes, wanted FROM agents_run WHERE worker_id=? AND status='running'", (worker_id,)
+            ).fetchall()
+        return [(UUID(row[0]), row[1], row[2], row[3]) for row in rows]
+
+    def _select_runs(self, ids: Sequence[UUID]) -> sqlite3.Cursor:
+        return self.connection.execute(
+            "SELECT id, wakes, wanted FROM agents_run WHERE id IN (SELECT value FROM json_each(?))", (_ids(ids),)
+        )
+
+    def _add_messages(self, found: dict[UUID, History]) -> None:
+        for row in self.connection.execute(
+            "SELECT run_id, name, token, data, id FROM agents_inbox"
+            " WHERE consumed_at IS NULL AND run_id IN (SELECT value FROM json_each(?)) ORDER BY id",
+            (_ids(found),),
+        ):
+            run_id = UUID(row[0])
+            found[run_id].messages.append(MessageRecord(run_id, *row[1:]))
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            self.connection.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self.connection.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            raise Unavailable(str(error)) from error
+
+
+def _ids(ids: Iterable[UUID]) -> str:
+    return orjson.dumps([id.hex for id in ids]).decode()
+
+
+def _stamp(at: datetime | None) -> str | None:
+    """Give the text in which Django keeps a datetime in SQLite."""
+    return None if at is None else str(at.astimezone(UTC).replace(tzinfo=None))
+
+
+def _when(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def _step_row(run_id: UUID, step: StepRecord) -> tuple[Any, ...]:
+    return (
+        step.status,
+        step.attempt,
+        step.attempts,
+        step.digest,
+        step.input,
+        step.outcome,
+        step.large.hex if step.large else None,
+        step.error,
+        step.input_tokens,
+        step.output_tokens,
+        step.cost_microusd,
+        _stamp(step.finished_at),
+        step.effect,
+        step.label,
+        run_id.hex,
+        step.key,
+        step.kind,
+        step.name,
+        _stamp(step.started_at),
+    )
+
+
+def _step(row: tuple[Any, ...]) -> StepRecord:
+    started_at = _when(row[4])
+    assert started_at is not None
+    large = UUID(row[13]) if row[13] else None
+    return StepRecord(*row[1:4], started_at, *row[5:13], large, *row[14:18], _when(row[18]), is_stored=True)
+
+
+def _artifact_row(change: Change, artifact: Any) -> tuple[Any, ...]:
+    return (
+        artifact.id.hex,
+        change.workspace_id,
+        change.run_id.hex,
+        artifact.key,
+        artifact.name,
+        artifact.media_type,
+        artifact.size,
+        artifact.address,
+        _stamp(artifact.created_at),
+    )
+
+
+def _claimed(row: tuple[Any, ...]) -> Claimed:
+    parent, root, created_at = row[6], row[8], _when(row[14])
+    assert created_at is not None
+    return Claimed(
+        UUID(row[0]),
+        *row[1:6],
+        UUID(parent) if parent else None,
+        row[7],
+        UUID(root) if root else None,
+        *row[9:14],
+        created_at=created_at,
+    )

@@ -1,0 +1,273 @@
+"""How a batch is written, whatever the database: the algorithm here, the statements in postgres.py and sqlite.py.
+
+One transaction: lock the run rows in the order of their ids, skipping what is held elsewhere; decide each change by
+pure functions (transitions.py); write rows, steps, events, messages and waits in bulk; claim; note the batch's number.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from agents.engine.canonical import encode
+from agents.engine.journal.transitions import apply_change, has_ended, holds_lease, wake
+from agents.engine.records import (
+    Answer,
+    Batch,
+    BatchResult,
+    Change,
+    ChildRecord,
+    Claimed,
+    ClaimRequest,
+    EventRecord,
+    Finish,
+    History,
+    MessageRecord,
+    Park,
+    Postponed,
+    Refused,
+    Release,
+    RunRow,
+    WaitRecord,
+)
+
+POSTPONED = Postponed()
+REFUSED = Refused()
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """A sub-run as it is inserted."""
+
+    child: ChildRecord
+    workspace_id: int
+    parent_id: UUID
+    root_id: UUID
+    depth: int
+    rank: int
+
+
+@dataclass(slots=True)
+class Writes:
+    """What a batch will write, gathered before the first statement."""
+
+    rows: dict[UUID, RunRow] = field(default_factory=dict)
+    changes: list[Change] = field(default_factory=list)
+    events: list[tuple[UUID, int, EventRecord]] = field(default_factory=list)
+    messages: list[MessageRecord] = field(default_factory=list)
+    waits: list[tuple[UUID, WaitRecord]] = field(default_factory=list)
+    waits_gone: set[UUID] = field(default_factory=set)
+    children: list[NewRun] = field(default_factory=list)
+    has_queued: bool = False
+
+
+class Unavailable(Exception):  # noqa: N818
+    """The database can't be reached at present; the transaction did not happen or its fate is unknown."""
+
+
+class Unwritable(Exception):  # noqa: N818
+    """A value of this batch can't be stored (a constraint, an encoding)."""
+
+
+class Store(ABC):
+    """The tables as the journal sees them. Not thread-safe: one thread and one connection each."""
+
+    def __init__(self, run_cost_us: int = 50_000) -> None:
+        self.run_cost_us = run_cost_us
+
+    def write(self, worker_id: int, batch: Batch, now: datetime) -> BatchResult:
+        """Write a batch in one transaction.
+
+        Raises Unavailable when the database is away (look `last_batch` up before trying again) and Unwritable when
+        one of its values is refused (then nothing of it is written).
+        """
+        with self.transaction():
+            answers, writes = self._settle(worker_id, batch.changes, now)
+            self._write_all(writes, now)
+            claimed = self.claim(worker_id, batch.claim, now) if batch.claim and batch.claim.limit > 0 else []
+            self.note_batch(worker_id, batch.number)
+            self.announce(live=bool(writes.events or claimed), queue=writes.has_queued)
+        return BatchResult(answers, claimed)
+
+    def _settle(self, worker_id: int, changes: Sequence[Change], now: datetime) -> tuple[list[Answer], Writes]:
+        ids = {change.run_id for change in changes}
+        ids |= {change.parent_id for change in changes if change.parent_id and isinstance(change.ending, Finish)}
+        rows = self.lock_runs(sorted(ids)) if ids else {}
+        writes = Writes()
+        accepted = [self._is_writable(change, rows, worker_id) for change in changes]
+        finished = [c for c, a in zip(changes, accepted, strict=True) if a is None and isinstance(c.ending, Finish)]
+        # Wakes before parks: a parent of this batch that is about to park learns of its child first.
+        self._tell_parents([change for change in finished if change.parent_id], rows, writes)
+        answers: list[Answer] = []
+        for change, refusal in zip(changes, accepted, strict=True):
+            answers.append(refusal or self._apply(rows[change.run_id], change, now, writes))
+        return answers, writes
+
+    @staticmethod
+    def _is_writable(change: Change, rows: dict[UUID, RunRow], worker_id: int) -> Answer | None:
+        row = rows.get(change.run_id)
+        if row is None or (change.parent_id and isinstance(change.ending, Finish) and change.parent_id not in rows):
+            return POSTPONED
+        return None if holds_lease(row, change, worker_id) else REFUSED
+
+    def _tell_parents(self, finished: Iterable[Change], rows: dict[UUID, RunRow], writes: Writes) -> None:
+        told: dict[UUID, list[Change]] = defaultdict(list)
+        for change in finished:
+            assert change.parent_id is not None
+            if not has_ended(rows[change.parent_id]):
+                told[change.parent_id].append(change)
+        waits = self.waits_of([run_id for run_id in told if rows[run_id].status == "waiting"])
+        for parent_id, children in told.items():
+            row = rows[parent_id]
+            left = wake(row, waits.get(parent_id, ()), [child.parent_key for child in children])
+            writes.rows[parent_id] = row
+            if parent_id in waits:
+                writes.waits_gone.add(parent_id)
+            if row.status == "waiting":
+                writes.waits += [(parent_id, wait) for wait in left]
+            writes.has_queued |= row.status == "queued"
+            writes.messages += [child_message(child) for child in children]
+
+    def _apply(self, row: RunRow, change: Change, now: datetime, writes: Writes) -> Answer:
+        answer, change = apply_change(row, change, now)
+        writes.rows[row.id] = row
+        writes.changes.append(change)
+        first = row.last_event - len(change.events) + 1
+        writes.events += [(row.id, first + i, event) for i, event in enumerate(change.events)]
+        match change.ending:
+            case Park(waits=waits):
+                writes.waits += [(row.id, wait) for wait in waits]
+            case Release():
+                writes.has_queued = True
+        if change.children:
+            self._add_children(change, writes)
+        return answer
+
+    def _add_children(self, change: Change, writes: Writes) -> None:
+        ranks = self.next_ranks(change.workspace_id, len(change.children))
+        for child, rank in zip(change.children, ranks, strict=True):
+            writes.children.append(
+                NewRun(
+                    child=child,
+                    workspace_id=change.workspace_id,
+                    parent_id=change.run_id,
+                    root_id=change.root_id or change.run_id,
+                    depth=change.depth + 1,
+                    rank=rank - child.priority * PRIORITY_BOOST_US,
+                )
+            )
+            writes.events.append((child.id, 1, EventRecord("run_queued", child.created_at, '{"by":"parent"}')))
+        writes.has_queued = True
+
+    def _write_all(self, writes: Writes, now: datetime) -> None:
+        if writes.rows:
+            self.update_runs(list(writes.rows.values()))
+        if writes.waits_gone:
+            self.delete_waits(writes.waits_gone)
+        if writes.waits:
+            self.insert_waits(writes.waits, now)
+        if writes.children:
+            self.insert_runs(writes.children)
+        self.write_steps(writes.changes, now)
+        if writes.events:
+            self.insert_events(writes.events)
+        if writes.messages:
+            self.insert_messages(writes.messages, now)
+
+    @abstractmethod
+    def transaction(self) -> AbstractContextManager[None]:
+        """Open a transaction; database errors leave it as Unavailable or Unwritable."""
+
+    @abstractmethod
+    def lock_runs(self, ids: Sequence[UUID]) -> dict[UUID, RunRow]:
+        """Lock the rows in this order and read them; what is held elsewhere is left out."""
+
+    @abstractmethod
+    def update_runs(self, rows: Sequence[RunRow]) -> None: ...
+
+    @abstractmethod
+    def insert_runs(self, runs: Sequence[NewRun]) -> None: ...
+
+    @abstractmethod
+    def next_ranks(self, workspace_id: int, count: int) -> list[int]:
+        """Advance the workspace's virtual time by `count` runs and give their ranks."""
+
+    @abstractmethod
+    def write_steps(self, changes: Sequence[Change], now: datetime) -> None:
+        """Write steps, large outcomes, artifacts; mark superseded steps and consumed messages; drop partials."""
+
+    @abstractmethod
+    def insert_events(self, events: Sequence[tuple[UUID, int, EventRecord]]) -> None: ...
+
+    @abstractmethod
+    def insert_messages(self, messages: Sequence[MessageRecord], now: datetime) -> None:
+        """Insert messages; one whose token is already there changes nothing."""
+
+    @abstractmethod
+    def waits_of(self, ids: Sequence[UUID]) -> dict[UUID, list[WaitRecord]]: ...
+
+    @abstractmethod
+    def insert_waits(self, waits: Sequence[tuple[UUID, WaitRecord]], now: datetime) -> None: ...
+
+    @abstractmethod
+    def delete_waits(self, ids: Iterable[UUID]) -> None: ...
+
+    @abstractmethod
+    def claim(self, worker_id: int, request: ClaimRequest, now: datetime) -> list[Claimed]:
+        """Hand up to `limit` queued runs to the worker, those of the lowest rank first."""
+
+    @abstractmethod
+    def note_batch(self, worker_id: int, number: int) -> None: ...
+
+    @abstractmethod
+    def last_batch(self, worker_id: int) -> int:
+        """Give the number of the worker's last committed batch."""
+
+    @abstractmethod
+    def announce(self, *, live: bool, queue: bool) -> None:
+        """Tell the processes that listen, if the database can (at commit)."""
+
+    @abstractmethod
+    def histories(self, ids: Sequence[UUID]) -> dict[UUID, History]:
+        """Read what is recorded of these runs."""
+
+    @abstractmethod
+    def messages(self, run_id: UUID) -> History:
+        """Read a run's wakes, flag and unread messages, without its steps."""
+
+    @abstractmethod
+    def large(self, id: UUID) -> bytes: ...
+
+    @abstractmethod
+    def watch(self, worker_id: int) -> list[tuple[UUID, int, int, str]]:
+        """Give (id, epoch, wakes, wanted) of the runs that this worker holds."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Drop the connection; the next call opens a new one."""
+
+
+PRIORITY_BOOST_US = 900_000_000
+"""One level of priority is worth a quarter of an hour in the queue: it overtakes, and nobody starves."""
+
+
+def child_message(change: Change) -> MessageRecord:
+    """Give what a finished sub-run tells its parent."""
+    assert change.parent_id is not None
+    assert isinstance(change.ending, Finish)
+    return MessageRecord(
+        run_id=change.parent_id,
+        name=change.parent_key,
+        token=str(change.run_id),
+        data=child_outcome(change.ending.status, change.ending.output, change.ending.error),
+    )
+
+
+def child_outcome(status: str, output: str | None, error: str | None) -> str:
+    """Give the JSON text in which a sub-run's end is told to its parent."""
+    return f'{{"status":{encode(status)},"output":{output or "null"},"error":{error or "null"}}}'

@@ -1,0 +1,305 @@
+"""What travels between a run's execution and the journal: plain values, no behaviour.
+
+Times are aware datetimes (UTC); texts named `…_text` or typed `str | None` beside "JSON text" are canonical JSON.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Literal, TypeAlias
+from uuid import UUID
+
+Status = Literal["queued", "running", "waiting", "succeeded", "failed", "cancelled"]
+WantedFlag = Literal["", "pause", "cancel"]
+StepState = Literal["running", "retrying", "succeeded", "failed", "interrupted", "unknown"]
+WaitKindName = Literal["timer", "child", "event", "person", "slot", "worker", "paused", "changed", "unknown"]
+ENDED: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
+
+
+@dataclass(slots=True)
+class StepRecord:
+    """A step as it is stored. `attempts`, `input`, `outcome` and `error` are JSON texts.
+
+    `is_stored` says that the tables already have a row for this key, so that the journal updates instead of inserting;
+    `previous` is the state before this one, as long as it may not have been written yet.
+    """
+
+    key: str
+    kind: str
+    name: str
+    started_at: datetime
+    label: str = ""
+    status: StepState = "running"
+    effect: str = "none"
+    attempt: int = 1
+    attempts: str | None = None
+    digest: str = ""
+    input: str | None = None
+    outcome: str | None = None
+    large: UUID | None = None
+    error: str | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_microusd: int | None = None
+    finished_at: datetime | None = None
+    is_stored: bool = False
+    previous: StepRecord | None = None
+
+    def follow(self, **changes: Any) -> StepRecord:
+        """Give the record's next state; this one may be in the writer's hands and is not touched."""
+        return replace(self, previous=self, **changes)
+
+    def settle_storage(self) -> None:
+        """Find out whether the tables have a row for it, once all earlier states of it were written."""
+        if self.previous is not None:
+            self.previous.settle_storage()
+            self.is_stored |= self.previous.is_stored
+            self.previous = None
+
+    @property
+    def is_done(self) -> bool:
+        return self.status in ("succeeded", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """An entry for the run's log; its number is given when it is written. `data` is JSON text."""
+
+    kind: str
+    at: datetime
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRecord:
+    """Something told to a run: `name` says to which of its steps, `token` makes it unique. `data` is JSON text."""
+
+    run_id: UUID
+    name: str
+    token: str
+    data: str | None
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WaitRecord:
+    """One thing a parked run waits for.
+
+    `needed` messages for `key` are still missing; a key that ends in "/" stands for all keys that begin with it
+    (a join). `due_at` makes it a timer.
+    """
+
+    kind: WaitKindName
+    key: str = ""
+    name: str = ""
+    due_at: datetime | None = None
+    needed: int = 1
+    data: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a sub-run executes: a workflow, for an agent version or without an agent."""
+
+    workflow: str
+    agent_version_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChildRecord:
+    """A sub-run to be queued. `input` is JSON text."""
+
+    id: UUID
+    target: Target
+    parent_key: str
+    input: str
+    priority: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactRecord:
+    """A file made by a step; its content is already in the store at `address`."""
+
+    id: UUID
+    key: str
+    name: str
+    media_type: str
+    size: int
+    address: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LargeRecord:
+    """An outcome too large for its step's row, compressed."""
+
+    id: UUID
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A run that was handed to this worker, with what its row says. `input` is JSON text."""
+
+    id: UUID
+    epoch: int
+    workspace_id: int
+    workflow: str
+    agent_version_id: int | None
+    input: str | None
+    parent_id: UUID | None
+    parent_key: str
+    root_id: UUID | None
+    depth: int
+    priority: int
+    wakes: int
+    wanted: WantedFlag
+    last_event: int
+    created_at: datetime
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether nobody has ever worked on it, so that there is no history to load."""
+        return self.epoch == 1 and self.wakes == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Park:
+    """Let the run wait, if nobody has told it anything since `seen_wakes`."""
+
+    waits: tuple[WaitRecord, ...]
+    reason: str
+    seen_wakes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """End the run. `output` and `error` are JSON texts."""
+
+    status: Literal["succeeded", "failed", "cancelled"]
+    output: str | None = None
+    error: str | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Give the run back to the queue."""
+
+    reason: str
+
+
+Ending: TypeAlias = Park | Finish | Release
+
+
+@dataclass(slots=True)
+class Change:
+    """All that one batch writes about one run."""
+
+    run_id: UUID
+    epoch: int
+    parent_id: UUID | None = None
+    parent_key: str = ""
+    workspace_id: int = 0
+    root_id: UUID | None = None
+    depth: int = 0
+    steps: dict[str, StepRecord] = field(default_factory=dict)
+    events: list[EventRecord] = field(default_factory=list)
+    children: list[ChildRecord] = field(default_factory=list)
+    artifacts: list[ArtifactRecord] = field(default_factory=list)
+    larges: list[LargeRecord] = field(default_factory=list)
+    consumed: list[int] = field(default_factory=list)
+    superseded: list[str] = field(default_factory=list)
+    streamed: list[str] = field(default_factory=list)
+    ending: Ending | None = None
+
+    def absorb(self, newer: Change) -> None:
+        """Take over what came later for the same run."""
+        for key, step in newer.steps.items():
+            self.steps[key] = step
+        for name in ("events", "children", "artifacts", "larges", "consumed", "superseded", "streamed"):
+            getattr(self, name).extend(getattr(newer, name))
+        self.ending = newer.ending or self.ending
+
+
+@dataclass(slots=True)
+class RunRow:
+    """The mutable part of a run's row, read under its lock and written back as a whole."""
+
+    id: UUID
+    status: Status
+    reason: str
+    wanted: WantedFlag
+    worker_id: int | None
+    epoch: int
+    wakes: int
+    last_event: int
+    steps_done: int
+    input_tokens: int
+    output_tokens: int
+    cost_microusd: int
+    output: str | None = None
+    error: str | None = None
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The change stands in the tables. `parked` is False if a park was refused because somebody spoke meanwhile."""
+
+    wakes: int
+    wanted: WantedFlag
+    parked: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The lease is lost; nothing of the change was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """A row is held elsewhere for a moment; the change belongs in the next batch."""
+
+
+Answer: TypeAlias = Committed | Refused | Postponed
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRequest:
+    """How many runs a worker would take. `full` scans the queue from its start, past the low-water rank."""
+
+    limit: int
+    full: bool = True
+
+
+@dataclass(slots=True)
+class Batch:
+    """What the journal writes in one transaction. `number` grows by one from batch to batch of a worker."""
+
+    number: int
+    changes: list[Change]
+    claim: ClaimRequest | None = None
+
+
+@dataclass(slots=True)
+class BatchResult:
+    """What became of a batch: one answer per change in their order, and the runs that were claimed."""
+
+    answers: list[Answer]
+    claimed: list[Claimed] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class History:
+    """What is recorded of a run: its steps that were not superseded and its unread messages.
+
+    `wakes` was read before the messages were, so a later wake can't be overlooked.
+    """
+
+    wakes: int
+    wanted: WantedFlag
+    steps: dict[str, StepRecord] = field(default_factory=dict)
+    messages: list[MessageRecord] = field(default_factory=list)

@@ -1,0 +1,60 @@
+"""The workflows this process knows."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from agents.engine.errors import UnknownWorkflow
+
+if TYPE_CHECKING:
+    from agents.engine.context import Context
+
+WorkflowFunction = Callable[["Context", Any], Awaitable[Any]]
+Function = TypeVar("Function", bound=WorkflowFunction)
+
+
+@dataclass(frozen=True, slots=True)
+class Workflow:
+    """A durable function under the name that runs refer to."""
+
+    name: str
+    function: WorkflowFunction
+    description: str
+
+
+_workflows: dict[str, Workflow] = {}
+
+
+def workflow(name: str) -> Callable[[Function], Function]:
+    """Register an async function `(ctx, input)` as the workflow `name`.
+
+    The name is recorded with every run: renaming a workflow leaves its unfinished runs waiting for the old name.
+    Raises ValueError for a name that is taken by another function, TypeError for a function that is not async.
+    """
+
+    def register(function: Function) -> Function:
+        if not inspect.iscoroutinefunction(function):
+            raise TypeError(f"The workflow {name!r} must be an async function (async def).")
+        known = _workflows.get(name)
+        if known is not None and known.function.__qualname__ != function.__qualname__:
+            raise ValueError(f"Two workflows are named {name!r}: rename one of them.")
+        _workflows[name] = Workflow(name, function, inspect.getdoc(function) or "")
+        return function
+
+    return register
+
+
+def find_workflow(name: str) -> Workflow:
+    """Give the workflow of this name; raises UnknownWorkflow."""
+    try:
+        return _workflows[name]
+    except KeyError:
+        raise UnknownWorkflow(name) from None
+
+
+def known_workflows() -> list[str]:
+    """Give the names of all registered workflows, sorted."""
+    return sorted(_workflows)

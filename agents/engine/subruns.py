@@ -1,0 +1,108 @@
+"""Sub-runs: runs that a run starts and whose result it awaits.
+
+The sub-run's first record is the step of its parent and its row in the queue, committed together; its end comes as a
+message named like the step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from agents.engine.canonical import JSON, decode, digest, encode
+from agents.engine.records import ChildRecord, StepRecord, WaitRecord
+from agents.engine.stepping import Plan, fail_step, finish_step, log_step, outcome_of, reconsider, record_step
+
+if TYPE_CHECKING:
+    from agents.engine.execution import Execution
+    from agents.engine.scope import Scope
+
+
+class SubRun:
+    """A sub-run that was started. `id` is the run's."""
+
+    def __init__(self, x: Execution, scope: Scope, key: str, id: UUID) -> None:
+        self.id = id
+        self.key = key
+        self._x = x
+        self._scope = scope
+
+    async def result(self) -> JSON:
+        """Wait for the sub-run's output; raises StepFailed if it failed or was cancelled."""
+        record = await _ended(self._x, self.key, "")
+        self._scope.saw(record.finished_at)
+        return await outcome_of(self._x, record)
+
+
+class SubRunCall:
+    """A sub-run to be started and awaited: `await ctx.call(…)`."""
+
+    def __init__(self, x: Execution, enter: Any, target: str, input: JSON, priority: int | None) -> None:
+        self._x = x
+        self._enter = enter
+        self._target = target
+        self._input = input
+        self._priority = priority
+
+    def __await__(self) -> Generator[Any, None, JSON]:
+        return self._run().__await__()
+
+    async def _run(self) -> JSON:
+        scope: Scope = self._enter("call")
+        started = await start(self._x, scope, self._target, self._input, self._priority)
+        record = await _ended(self._x, started.key, scope.join)
+        scope.saw(record.finished_at)
+        return await outcome_of(self._x, record)
+
+
+async def start(x: Execution, scope: Scope, target: str, input: JSON, priority: int | None) -> SubRun:
+    """Queue a sub-run, or give the one that was queued before."""
+    plan = Plan("call", f"call:{target}", target, digest([target, input]))
+    key = scope.next_key(plan.name)
+    record = x.steps.get(key)
+    if record is not None:
+        if record.digest != plan.digest:
+            record = await reconsider(x, key, plan, record)
+        known = decode(record.input)["run"] if record.input else UUID(int=0)
+        return SubRun(x, scope, key, UUID(str(known)))
+    await x.gate()
+    resolved = await x.host.resolve_target(x.claimed.workspace_id, target)
+    await x.gate()
+    id = uuid7()
+    plan = Plan(plan.kind, plan.name, plan.title, plan.digest, lambda: {"run": id, "input": input})
+    record = record_step(x, key, plan)
+    log_step(x, "step_started", record, run=str(id))
+    x.change().children.append(
+        ChildRecord(
+            id=id,
+            target=resolved,
+            parent_key=key,
+            input=encode(input),
+            priority=x.claimed.priority if priority is None else priority,
+            created_at=record.started_at,
+        )
+    )
+    return SubRun(x, scope, key, id)
+
+
+async def _ended(x: Execution, key: str, join: str) -> StepRecord:
+    """Wait for the sub-run's end and record it as the step's outcome."""
+    record = x.steps[key]
+    if record.is_done:
+        return record
+    message = await x.message(key, WaitRecord("child", key=key), join)
+    record = x.steps[key]
+    x.change().consumed.append(message.id)
+    end = decode(message.data)
+    if end["status"] == "succeeded":
+        record = finish_step(x, record, encode(end["output"]))
+    else:
+        error = end["error"] or {"type": "Cancelled", "message": "The sub-run was cancelled."}
+        record = fail_step(x, record, {"type": error["type"], "message": error["message"]})
+    await x.commit()
+    return record
+
+

@@ -1,0 +1,305 @@
+"""Unit tests for workflows: run them on an in-memory journal, without database, worker or waiting.
+
+    from agents.testing import WorkflowTest
+
+    def test_greets():
+        test = WorkflowTest()
+        run = test.run(greet, {"name": "you"})
+        assert run.output == "Hello, you"
+
+Timers do not take time: when every run waits, the clock is moved to the next one. `crash_after=n` drops the run after
+its n-th committed batch, `crash_when` as soon as a condition holds, and lets it start again, as a killed worker would.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import Future
+from concurrent.futures import Executor as FutureExecutor
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from agents.engine.canonical import JSON, decode, encode
+from agents.engine.clock import ManualClock
+from agents.engine.context import Context
+from agents.engine.errors import Permanent, UnknownWorkflow
+from agents.engine.execution import Execution
+from agents.engine.journal.journal import Journal
+from agents.engine.journal.memory import MemoryRun, MemoryStore
+from agents.engine.journal.transitions import wake
+from agents.engine.messages import Reply, ToolResult
+from agents.engine.ports import AgentConfig, CallInfo, ModelRequest, Ports, ToolSpec
+from agents.engine.records import ChildRecord, ClaimRequest, History, MessageRecord, StepRecord, Target, WaitRecord
+from agents.engine.registry import WorkflowFunction, find_workflow, known_workflows
+
+__all__ = ["ScriptedModel", "ScriptedTools", "TestRun", "WorkflowTest"]
+
+
+class ScriptedModel:
+    """A model that gives prepared replies, one per call; it remembers what it was asked."""
+
+    def __init__(self, replies: Iterable[Reply | str | Exception] = ()) -> None:
+        self.replies = list(replies)
+        self.requests: list[ModelRequest] = []
+
+    async def respond(self, request: ModelRequest, stream: Callable[[str], None]) -> Reply:
+        self.requests.append(request)
+        if not self.replies:
+            raise Permanent("The scripted model has no reply left.")
+        reply = self.replies.pop(0)
+        if isinstance(reply, Exception):
+            raise reply
+        if isinstance(reply, str):
+            reply = Reply("assistant", reply, model=request.model)
+        stream(reply.text)
+        return reply
+
+
+class ScriptedTools:
+    """Tools from plain async functions `(arguments, info) -> ToolResult | str`."""
+
+    def __init__(self, **functions: Callable[[JSON, CallInfo], Awaitable[ToolResult | str]]) -> None:
+        self.functions = functions
+        self.effects: dict[str, ToolSpec] = {}
+
+    def spec(self, name: str) -> ToolSpec:
+        if name not in self.functions:
+            raise KeyError(name)
+        return self.effects.get(name) or ToolSpec(name, name, {"type": "object"})
+
+    def specs(self, names: Iterable[str]) -> list[ToolSpec]:
+        return [self.spec(name) for name in names if name in self.functions]
+
+    async def call(self, name: str, arguments: JSON, info: CallInfo) -> ToolResult:
+        result = await self.functions[name](arguments, info)
+        return ToolResult("tool", result, name=name) if isinstance(result, str) else result
+
+
+@dataclass(frozen=True, slots=True)
+class TestRun:
+    """A run as it stands after the test."""
+
+    __test__ = False
+
+    memory: MemoryRun
+    larges: dict[UUID, bytes] = field(default_factory=dict)
+
+    @property
+    def status(self) -> str:
+        return self.memory.row.status
+
+    @property
+    def reason(self) -> str:
+        return self.memory.row.reason
+
+    @property
+    def output(self) -> JSON:
+        return decode(self.memory.row.output)
+
+    @property
+    def error(self) -> JSON:
+        return decode(self.memory.row.error)
+
+    @property
+    def steps(self) -> dict[str, StepRecord]:
+        return self.memory.steps
+
+    @property
+    def events(self) -> list[str]:
+        return [event.kind for _, event in self.memory.events]
+
+
+class WorkflowTest:
+    """An in-memory engine. `model` and `tools` are ports; see ScriptedModel and ScriptedTools."""
+
+    __test__ = False
+    lease_seconds = 8.0
+    short_pause = 0.0
+    linger = 0.0
+
+    def __init__(
+        self, *, model: Any = None, tools: Any = None, agent: AgentConfig | None = None, clock: ManualClock | None = None
+    ) -> None:
+        self.store = MemoryStore()
+        self.clock = clock or ManualClock()
+        self.ports = Ports(model or ScriptedModel(), tools or ScriptedTools(), _NoPartials(), _MemoryArtifacts())
+        self.agent = agent
+        self.journal = self._new_journal()
+        self.replays = 0
+        self._living: dict[UUID, Execution] = {}
+        self._functions: dict[str, WorkflowFunction] = {}
+        self._crash_after = 0
+        self._crash_when: Callable[[], bool] | None = None
+
+    def run(
+        self,
+        workflow: WorkflowFunction | str,
+        input: JSON = None,
+        *,
+        crash_after: int = 0,
+        crash_when: Callable[[], bool] | None = None,
+    ) -> TestRun:
+        """Run a workflow until it ends or waits for something other than time."""
+        return self.resume(self.queue(workflow, input), crash_after=crash_after, crash_when=crash_when)
+
+    def queue(self, workflow: WorkflowFunction | str, input: JSON = None) -> UUID:
+        """Queue a run without running it."""
+        name = workflow if isinstance(workflow, str) else workflow.__qualname__
+        if not isinstance(workflow, str):
+            self._functions[name] = workflow
+        child = ChildRecord(uuid7(), Target(name), "", encode(input), 0, self.clock.now())
+        self.store.add_run(child)
+        return child.id
+
+    def resume(
+        self, run_id: UUID, *, crash_after: int = 0, crash_when: Callable[[], bool] | None = None
+    ) -> TestRun:
+        """Let everything that is queued or due run on."""
+        self._crash_after, self._crash_when = crash_after, crash_when
+        asyncio.run(self._run_all())
+        return self.result(run_id)
+
+    def result(self, run_id: UUID) -> TestRun:
+        """Give a run as it stands."""
+        return TestRun(self.store.runs[run_id], self.store.larges)
+
+    def tell(self, run_id: UUID, name: str, data: JSON, token: str = "") -> None:
+        """Send a run a message, as others would."""
+        run = self.store.runs[run_id]
+        message = MessageRecord(run_id, name, token or uuid7().hex, encode(data))
+        self.store.insert_messages([message], self.clock.now())
+        run.waits = wake(run.row, run.waits, [name]) if run.row.status == "waiting" else run.waits
+        run.row.wakes += run.row.status == "running"
+
+    # -- what executions need ------------------------------------------------------------------------------------
+
+    async def load_messages(self, run_id: UUID) -> History:
+        return self.store.messages(run_id)
+
+    async def load_large(self, id: UUID) -> bytes:
+        return self.store.large(id)
+
+    async def resolve_target(self, workspace_id: int, name: str) -> Target:
+        if name in self._functions or name in known_workflows():
+            return Target(name)
+        raise Permanent(f"There is no workflow named {name!r}.", "UnknownTarget")
+
+    async def in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
+        return function(*args)
+
+    def cancel_child(self, run_id: str) -> None:
+        row = self.store.runs[UUID(run_id)].row
+        row.wanted = "cancel"
+
+    def lease_left(self) -> float:
+        return self.lease_seconds
+
+    async def breathe(self) -> None:
+        """A test has the loop for itself."""
+
+    def _new_journal(self) -> Journal:
+        return Journal(self.store, 1, _Inline(), self.clock, on_lost=self._on_lost)
+
+    # -- the loop ------------------------------------------------------------------------------------------------
+
+    async def _run_all(self) -> None:
+        self.journal = self._new_journal()
+        writer = asyncio.create_task(self.journal.write_forever())
+        try:
+            while True:
+                claimed = await self.journal.claim(ClaimRequest(1000))
+                if not claimed and not self._advance_clock():
+                    return
+                histories = self.store.histories([run.id for run in claimed])
+                executions = [Execution(run, self, self.agent, histories[run.id]) for run in claimed]
+                self._living = {execution.id: execution for execution in executions}
+                self.replays += sum(not run.is_fresh for run in claimed)
+                await asyncio.gather(*(self._drive(execution) for execution in executions))
+        finally:
+            writer.cancel()
+
+    async def _drive(self, execution: Execution) -> None:
+        name = execution.claimed.workflow
+        try:
+            function = self._functions.get(name) or find_workflow(name).function
+        except UnknownWorkflow:
+            await execution.park_unstarted(WaitRecord("worker", name=name))
+            return
+        driving = asyncio.create_task(execution.run(lambda x: _begin(function, x)))
+        if is_time := self._time_to_crash():
+            while not driving.done() and not is_time():
+                await asyncio.sleep(0)
+            if not driving.done():
+                self._crash(execution)
+        await driving
+
+    def _time_to_crash(self) -> Callable[[], bool] | None:
+        """Give the condition of the one crash that was asked for, if it has not been given yet."""
+        when, after = self._crash_when, self._crash_after
+        self._crash_when, self._crash_after = None, 0
+        target = self.journal.batches_written + after
+        return when or ((lambda: self.journal.batches_written >= target) if after else None)
+
+    def _crash(self, execution: Execution) -> None:
+        """What a killed worker leaves behind: the tables, and a lease that somebody takes away."""
+        self.journal.discard(execution.id)
+        execution.lose()
+        row = self.store.runs[execution.id].row
+        if row.status == "running":
+            row.status, row.worker_id, row.epoch = "queued", None, row.epoch + 1
+
+    def _on_lost(self, run_id: UUID) -> None:
+        if execution := self._living.get(run_id):
+            execution.lose()
+
+    def _advance_clock(self) -> bool:
+        """Move to the next timer and queue what is due; False if nothing waits for time."""
+        parked = [run for run in self.store.runs.values() if run.row.status == "waiting"]
+        due = [w.due_at for run in parked for w in run.waits if w.due_at and not _is_paused(run)]
+        if not due:
+            return any(run.row.status == "queued" for run in self.store.runs.values())
+        self.clock.advance(max(0.0, (min(due) - self.clock.now()).total_seconds()))
+        for run in parked:
+            if not _is_paused(run) and any(w.due_at and w.due_at <= self.clock.now() for w in run.waits):
+                run.row.status, run.row.reason = "queued", "timer"
+                run.waits.clear()
+        return True
+
+
+def _begin(function: WorkflowFunction, x: Execution) -> Any:
+    return function(Context(x), x.input)
+
+
+def _is_paused(run: MemoryRun) -> bool:
+    return any(wait.kind == "paused" for wait in run.waits)
+
+
+class _Inline(FutureExecutor):
+    """Runs what it is given at once, in the same thread."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except BaseException as error:
+            future.set_exception(error)
+        return future
+
+
+class _NoPartials:
+    def append(self, run_id: UUID, key: str, attempt: int, text: str) -> None:
+        """Nobody watches a test."""
+
+
+class _MemoryArtifacts:
+    def __init__(self) -> None:
+        self.contents: dict[str, bytes] = {}
+
+    def write(self, workspace_id: int, content: bytes) -> str:
+        address = f"{workspace_id}/{len(self.contents)}"
+        self.contents[address] = content
+        return address
