@@ -6,5 +6,6 @@ from django.urls import include, path
 urlpatterns = [
     path("api/", include("agents.api.urls")),
     path("admin/", admin.site.urls),
+    path("", include("agents.api.health")),
     path("", include("agents.web.urls")),
 ]

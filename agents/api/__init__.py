@@ -1,1 +1,1 @@
-"""The REST API."""
+"""The REST API: parse, call a service, render."""

@@ -1,5 +1,36 @@
-"""Routes of the REST API."""
+"""The API's addresses, below /api/."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import include, path, re_path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from agents.api import problems, schema
+from agents.api.views import logs, resources, runs
+
+app_name = "api"
+
+v1 = [
+    path("me", resources.MeView.as_view(), name="me"),
+    path("runs", runs.RunsView.as_view(), name="runs"),
+    path("runs/<uuid:run_id>", runs.RunView.as_view(), name="run"),
+    path("runs/<uuid:run_id>/steps", logs.StepsView.as_view(), name="steps"),
+    path("runs/<uuid:run_id>/steps/<int:step_id>", logs.StepView.as_view(), name="step"),
+    path("runs/<uuid:run_id>/events", logs.EventsView.as_view(), name="events"),
+    path("runs/<uuid:run_id>/cancel", runs.CancelView.as_view(), name="cancel"),
+    path("runs/<uuid:run_id>/pause", runs.PauseView.as_view(), name="pause"),
+    path("runs/<uuid:run_id>/resume", runs.ResumeView.as_view(), name="resume"),
+    path("runs/<uuid:run_id>/retry", runs.RetryView.as_view(), name="retry"),
+    path("runs/<uuid:run_id>/decisions", runs.DecisionsView.as_view(), name="decisions"),
+    path("agents", resources.AgentsView.as_view(), name="agents"),
+    path("agents/<slug:name>", resources.AgentView.as_view(), name="agent"),
+    path("workers", resources.WorkersView.as_view(), name="workers"),
+    path("documents", resources.DocumentsView.as_view(), name="documents"),
+    path("documents/search", resources.DocumentSearchView.as_view(), name="search"),
+    path("documents/<int:document_id>", resources.DocumentView.as_view(), name="document"),
+]
+
+urlpatterns = [
+    path("v1/", include(v1)),
+    path("schema", schema.SchemaView.as_view(), name="schema"),
+    path("docs", schema.docs, name="docs"),
+    # Everything else below /api/ is a problem too, not an HTML page.
+    re_path(r"^.*$", problems.not_found, name="not_found"),
+]

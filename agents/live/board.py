@@ -30,7 +30,8 @@ class BoardSubscription:
     async def next(self, timeout: float | None = None) -> list[RunLine] | None:
         """Give the lines that changed since the last call, or None when none did within `timeout` seconds."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), timeout)
+            async with asyncio.timeout(timeout):
+                await self._wake.wait()
         if not self._changed:
             return None
         self._wake.clear()

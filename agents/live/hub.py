@@ -123,7 +123,8 @@ class Hub:
     async def _run(self) -> None:
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._dirty.wait(), SAFETY_SECONDS)
+                async with asyncio.timeout(SAFETY_SECONDS):
+                    await self._dirty.wait()
             if not self._dirty.is_set():
                 self.poke()
             self._dirty.clear()

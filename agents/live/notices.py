@@ -55,7 +55,8 @@ async def _pass_on(connection: psycopg.AsyncConnection[Any], poke: Poke) -> None
         async for _ in connection.notifies(timeout=LISTENER_CHECK_SECONDS):
             poke()
         # Silence is no proof of life: a connection cut by a firewall is silent too.
-        await asyncio.wait_for(connection.execute("SELECT 1"), ANSWER_SECONDS)
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await connection.execute("SELECT 1")
 
 
 def _parameters() -> dict[str, Any]:

@@ -94,8 +94,8 @@ def read_news(wants: Mapping[UUID, Want]) -> dict[UUID, News]:
         state = states.get(run)
         if state is not None and state.has_ended:
             state = _with_result(state, known=want.state)
-        last, texts = partials.get(run, (want.partial or 0, ()))
-        news[run] = News(state, tuple(events.get(run, ())), texts, last)
+        last, texts = partials.get(run, (want.partial or 0, []))
+        news[run] = News(state, tuple(events.get(run, ())), tuple(texts), last)
     return news
 
 
@@ -142,33 +142,21 @@ def _read_events(ranges: Mapping[UUID, tuple[int, int]]) -> dict[UUID, list[Live
     return events
 
 
-def _read_partials(after: Mapping[UUID, int]) -> dict[UUID, tuple[int, tuple[LivePartial, ...]]]:
-    """Read the texts streamed since, one per step and attempt, each with the last row's id.
+def _read_partials(after: Mapping[UUID, int]) -> dict[UUID, tuple[int, list[LivePartial]]]:
+    """Read the rows streamed since, each run's with the last row's id.
 
     A row's id is compared within its run only: there a single process writes, on one connection, in order.
     """
-    texts: dict[UUID, dict[tuple[str, int], tuple[int, list[str]]]] = {}
-    last: dict[UUID, int] = {}
+    found: dict[UUID, tuple[int, list[LivePartial]]] = {}
     for chunk in _chunks(after):
         wanted = _any_of(Q(run_id=run, id__gt=row) for run, row in chunk)
         rows = Partial.objects.filter(wanted).order_by("id")
-        for row, run, key, attempt, number, text in rows.values_list(
-            "id", "run_id", "key", "attempt", "number", "text"
-        ):
-            last[run] = row
-            steps = texts.setdefault(run, {})
-            _, parts = steps.get((key, attempt), (0, []))
-            parts.append(text)
-            steps[key, attempt] = (number, parts)
-    return {
-        run: (
-            last[run],
-            tuple(
-                LivePartial(key, attempt, seq, "".join(parts)) for (key, attempt), (seq, parts) in texts[run].items()
-            ),
-        )
-        for run in last
-    }
+        columns = rows.values_list("id", "run_id", "key", "attempt", "number", "text")
+        for row, run, key, attempt, number, text in columns:
+            _, partials = found.get(run, (0, []))
+            partials.append(LivePartial(key, attempt, number, text))
+            found[run] = (row, partials)
+    return found
 
 
 def _any_of(conditions: Iterable[Q]) -> Q:

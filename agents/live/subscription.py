@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import replace
 from typing import Protocol
 from uuid import UUID
@@ -81,10 +81,8 @@ class Subscription:
                 return self._state
             elif self._is_complete():
                 raise StopAsyncIteration
-            elif not await _within(timeout, self._wake.wait):
+            elif not await self._has_woken(timeout):
                 return None
-            else:
-                self._wake.clear()
 
     def offer(self, news: News) -> None:
         """Take what the hub read of the run."""
@@ -125,6 +123,15 @@ class Subscription:
             self._feed.reread_partials(self.run, page.partial)
             self._feed.poke()
 
+    async def _has_woken(self, timeout: float | None) -> bool:
+        try:
+            async with asyncio.timeout(timeout):
+                await self._wake.wait()
+        except TimeoutError:
+            return False
+        self._wake.clear()
+        return True
+
     def _take(self) -> LiveEvent | LivePartial:
         message = self._queue.popleft()
         if isinstance(message, LiveEvent):
@@ -141,8 +148,13 @@ class Subscription:
     def _put_partial(self, partial: LivePartial) -> None:
         step = (partial.key, partial.attempt)
         seen = self._partials.get(step)
-        if seen is None or partial.seq > seen:
-            self._partials[step] = partial.seq
+        if seen is not None and partial.seq <= seen:
+            return
+        self._partials[step] = partial.seq
+        last = self._queue[-1] if self._queue else None
+        if isinstance(last, LivePartial) and (last.key, last.attempt) == step:
+            self._queue[-1] = replace(partial, text=last.text + partial.text, reset=last.reset)
+        else:
             self._queue.append(replace(partial, reset=seen is None))
 
     def _note(self, state: RunState) -> None:
@@ -162,11 +174,3 @@ class Subscription:
         if self._is_gone:
             return True
         return self._state is not None and self._state.has_ended and self._delivered >= self._state.last_event
-
-
-async def _within(timeout: float | None, wait: Callable[[], Awaitable[object]]) -> bool:
-    try:
-        await asyncio.wait_for(wait(), timeout)
-    except TimeoutError:
-        return False
-    return True

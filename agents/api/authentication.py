@@ -1,0 +1,73 @@
+"""API tokens: whose they are, for which workspace, and what they may be used for."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db.models import OuterRef, Q, Subquery
+from django.utils import timezone
+from knox.crypto import hash_token
+from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.permissions import SAFE_METHODS, BasePermission
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from agents.models import AuthToken, Membership, Role, Scope, User
+
+SCHEME = "Bearer"
+_USE_RECORDED_EVERY = timedelta(minutes=1)
+_MAX_LENGTH = 200
+_ROLES_THAT_WRITE = frozenset({Role.MEMBER, Role.ADMIN})
+
+
+class BearerAuthentication(BaseAuthentication):
+    """`Authorization: Bearer <token>`: one query finds the token with its user, workspace and the user's role there.
+
+    `request.auth` is the token; `request.auth.role` is the role at this moment, so that a person who leaves the
+    workspace takes all tokens along.
+    """
+
+    def authenticate(self, request: Request) -> tuple[User, AuthToken] | None:
+        words = get_authorization_header(request).split()
+        if not words or words[0].lower() != SCHEME.lower().encode():
+            return None
+        if len(words) != 2 or len(words[1]) > _MAX_LENGTH or not words[1].isascii():
+            raise AuthenticationFailed("The Authorization header reads: Bearer, a space, the token.")
+        token = _find(words[1].decode())
+        now = timezone.now()
+        if token is None or (token.expiry is not None and token.expiry <= now) or not token.user.is_active:
+            raise AuthenticationFailed("The token is not known or no longer valid.")
+        if token.role is None:
+            raise AuthenticationFailed("The token's owner is no longer a member of the workspace.")
+        if token.last_used_at is None or now - token.last_used_at > _USE_RECORDED_EVERY:
+            stale = Q(last_used_at__isnull=True) | Q(last_used_at__lt=now - _USE_RECORDED_EVERY)
+            AuthToken.objects.filter(stale, pk=token.pk).update(last_used_at=now)
+        return token.user, token
+
+    def authenticate_header(self, request: Request) -> str:
+        return SCHEME
+
+
+class TokenAllows(BasePermission):
+    """Reading needs the scope `read`; anything else `write`, and a role that may write."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        token = request.auth
+        if not isinstance(token, AuthToken):
+            return False
+        if request.method in SAFE_METHODS:
+            self.message = "The token lacks the scope 'read'."
+            return Scope.READ in token.scopes
+        if token.role not in _ROLES_THAT_WRITE:
+            self.message = "A viewer only reads."
+            return False
+        self.message = "The token lacks the scope 'write'."
+        return Scope.WRITE in token.scopes
+
+
+def _find(token: str) -> AuthToken | None:
+    role = Membership.objects.filter(user=OuterRef("user"), workspace=OuterRef("workspace")).values("role")
+    known = AuthToken.objects.select_related("user", "workspace").annotate(role=Subquery(role))
+    found: AuthToken | None = known.filter(digest=hash_token(token)).first()
+    return found

@@ -1,0 +1,301 @@
+"""The API's forms: what it takes, strictly, and what it gives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from agents.api.parsing import check_text
+from agents.live.messages import iso
+from agents.models import Run, RunStatus, Step
+
+MAX_TAGS = 20
+MAX_INT64 = 2**63 - 1
+
+
+@extend_schema_field(OpenApiTypes.ANY)
+class AnyJSON(serializers.JSONField):
+    """Any JSON value; the parser has checked it."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        return data
+
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+
+class Moment(serializers.DateTimeField):
+    """A moment in UTC, written as everywhere else."""
+
+    def to_representation(self, value: Any) -> Any:
+        return iso(value)
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """A body whose every field is known: a misspelt name is an error, not silence."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict) and (unknown := sorted(set(data) - set(self.fields))):
+            raise serializers.ValidationError({name[:100]: ["There is no such field."] for name in unknown[:20]})
+        return super().to_internal_value(data)
+
+
+class NewRun(StrictSerializer):
+    """What to run: an agent, or a workflow by its name."""
+
+    agent = serializers.CharField(required=False, max_length=60)
+    workflow = serializers.CharField(required=False, max_length=100)
+    input = AnyJSON(required=False, default=None, help_text='A bare string stands for {"goal": …}.')
+    priority = serializers.IntegerField(required=False, default=0, min_value=-100, max_value=100)
+    tags = serializers.ListField(
+        child=serializers.CharField(max_length=60), required=False, default=list, max_length=MAX_TAGS
+    )
+    not_before = serializers.DateTimeField(required=False, allow_null=True, default=None)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if bool(attrs.get("agent")) == bool(attrs.get("workflow")):
+            raise serializers.ValidationError({"agent": ["Name either an agent or a workflow."]})
+        return attrs
+
+
+class RunLinks(serializers.Serializer[Any]):
+    """Where more of a run is found."""
+
+    self = serializers.CharField()
+    steps = serializers.CharField()
+    events = serializers.CharField()
+
+
+class RunOut(serializers.Serializer[Any]):
+    """A run."""
+
+    id = serializers.UUIDField()
+    agent = serializers.SerializerMethodField()
+    agent_version = serializers.SerializerMethodField()
+    workflow = serializers.CharField()
+    status = serializers.ChoiceField(choices=RunStatus.choices)
+    reason = serializers.CharField()
+    wanted = serializers.CharField(help_text="What was asked of it and is not done yet: pause, cancel or nothing.")
+    priority = serializers.IntegerField()
+    input = AnyJSON()
+    output = AnyJSON()
+    error = AnyJSON()
+    tags = serializers.ListField(child=serializers.CharField())
+    parent = serializers.UUIDField(source="parent_id", allow_null=True)  # type: ignore[assignment]
+    root = serializers.UUIDField(source="root_id", allow_null=True)  # type: ignore[assignment]
+    steps_done = serializers.IntegerField()
+    input_tokens = serializers.IntegerField()
+    output_tokens = serializers.IntegerField()
+    cost_microusd = serializers.IntegerField()
+    last_event = serializers.IntegerField()
+    created_at = Moment()
+    started_at = Moment(allow_null=True)
+    finished_at = Moment(allow_null=True)
+    links = serializers.SerializerMethodField()
+
+    def get_agent(self, run: Run) -> str | None:
+        return run.agent_version.agent.name if run.agent_version else None
+
+    def get_agent_version(self, run: Run) -> int | None:
+        return run.agent_version.number if run.agent_version else None
+
+    @extend_schema_field(RunLinks)
+    def get_links(self, run: Run) -> dict[str, str]:
+        address = run_address(run)
+        return {"self": address, "steps": f"{address}/steps", "events": f"{address}/events"}
+
+
+class RunPage(serializers.Serializer[Any]):
+    """A page of runs, newest first."""
+
+    items = RunOut(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+class RunQuery(serializers.Serializer[Any]):
+    """Which runs to list."""
+
+    status = serializers.MultipleChoiceField(choices=RunStatus.choices, required=False)
+    agent = serializers.CharField(required=False, max_length=60)
+    workflow = serializers.CharField(required=False, max_length=100)
+    tag = serializers.CharField(required=False, max_length=60)
+    created_after = serializers.DateTimeField(required=False)
+    created_before = serializers.DateTimeField(required=False)
+    root = serializers.UUIDField(  # type: ignore[assignment]
+        required=False, help_text="A run and all that it started."
+    )
+    q = serializers.CharField(required=False, max_length=200, help_text="Text in input or output.")
+
+
+class Decision(StrictSerializer):
+    """What a person decides about a step whose outcome is unknown or whose input changed."""
+
+    key = serializers.CharField(max_length=500)
+    choice = serializers.CharField(max_length=40)
+    outcome = AnyJSON(required=False, default=None)
+
+
+class StepOut(serializers.Serializer[Any]):
+    """A step of a run. An outcome too large for lists is left out there: read the step alone."""
+
+    id = serializers.IntegerField()
+    key = serializers.CharField()
+    kind = serializers.CharField()
+    name = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]
+    status = serializers.CharField()
+    effect = serializers.CharField()
+    attempt = serializers.IntegerField()
+    attempts = AnyJSON()
+    superseded = serializers.BooleanField()
+    input = AnyJSON()
+    outcome = AnyJSON()
+    is_large = serializers.SerializerMethodField()
+    error = AnyJSON()
+    input_tokens = serializers.IntegerField()
+    output_tokens = serializers.IntegerField()
+    cost_microusd = serializers.IntegerField(allow_null=True)
+    started_at = Moment()
+    finished_at = Moment(allow_null=True)
+
+    def get_is_large(self, step: Step) -> bool:
+        return step.large is not None
+
+
+class StepPage(serializers.Serializer[Any]):
+    """A page of steps, in the order in which they were recorded."""
+
+    items = StepOut(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+class EventOut(serializers.Serializer[Any]):
+    """An entry of a run's log."""
+
+    number = serializers.IntegerField()
+    kind = serializers.CharField()
+    at = serializers.DateTimeField()
+    data = AnyJSON()  # type: ignore[assignment]
+
+
+class EventPage(serializers.Serializer[Any]):
+    """A page of a run's log, in order."""
+
+    items = EventOut(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+class AgentOut(serializers.Serializer[Any]):
+    """An agent as its current version defines it."""
+
+    name = serializers.CharField()
+    description = serializers.CharField()
+    version = serializers.IntegerField(source="current.number", allow_null=True)
+    workflow = serializers.CharField(source="current.workflow")
+    model = serializers.CharField(source="current.model")
+    instructions = serializers.CharField(source="current.instructions")
+    tools = serializers.ListField(child=serializers.CharField(), source="current.tools")
+    options = serializers.DictField(source="current.options")
+
+
+class AgentPage(serializers.Serializer[Any]):
+    """All agents of the workspace."""
+
+    items = AgentOut(many=True)
+
+
+class WorkerOut(serializers.Serializer[Any]):
+    """A worker process."""
+
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+    host = serializers.CharField()
+    pid = serializers.IntegerField()
+    queue = serializers.CharField()
+    state = serializers.CharField()
+    slots = serializers.IntegerField()
+    busy = serializers.IntegerField()
+    rss_bytes = serializers.IntegerField()
+    version = serializers.CharField()
+    started_at = Moment()
+    heartbeat_at = Moment()
+
+
+class WorkerPage(serializers.Serializer[Any]):
+    """The workers that live."""
+
+    items = WorkerOut(many=True)
+
+
+class NewDocument(StrictSerializer):
+    """A text for the agents to search."""
+
+    title = serializers.CharField(required=False, default="", allow_blank=True, max_length=300)
+    text = serializers.CharField(trim_whitespace=False)
+    url = serializers.CharField(required=False, default="", allow_blank=True, max_length=2000)
+
+
+class DocumentOut(serializers.Serializer[Any]):
+    """A document without its text."""
+
+    id = serializers.IntegerField()
+    title = serializers.CharField()
+    url = serializers.CharField()
+    media_type = serializers.CharField()
+    size = serializers.IntegerField()
+    created_at = Moment()
+
+
+class DocumentFull(DocumentOut):
+    """A document with its text."""
+
+    text = serializers.CharField()
+
+
+class DocumentPage(serializers.Serializer[Any]):
+    """A page of documents, newest first."""
+
+    items = DocumentOut(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+class PassageOut(serializers.Serializer[Any]):
+    """A passage that fits a query; `start` and `end` count characters of the document's text."""
+
+    document = serializers.IntegerField(source="document_id")
+    title = serializers.CharField(source="document.title")
+    url = serializers.CharField(source="document.url")
+    text = serializers.CharField()
+    start = serializers.IntegerField()
+    end = serializers.IntegerField()
+    score = serializers.FloatField()
+
+
+class PassagePage(serializers.Serializer[Any]):
+    """The passages that fit best, best first."""
+
+    items = PassageOut(many=True)
+
+
+class MeOut(serializers.Serializer[Any]):
+    """Whose token this is and what it may do."""
+
+    user = serializers.CharField()
+    workspace = serializers.CharField()
+    role = serializers.CharField()
+    scopes = serializers.ListField(child=serializers.CharField())
+    expires_at = Moment(allow_null=True)
+
+
+def run_address(run: Run) -> str:
+    """Give a run's address in the API."""
+    return f"/api/v1/runs/{run.pk}"
+
+
+def check_parameters(values: Any) -> None:
+    """Refuse parameters that hold what no database keeps."""
+    for value in values:
+        check_text(value)

@@ -1,0 +1,52 @@
+"""What all views of the API have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, NoReturn, cast
+
+from django.http import HttpRequest
+from rest_framework.exceptions import MethodNotAllowed
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from agents.api import problems
+from agents.api.authentication import BearerAuthentication, TokenAllows
+from agents.api.parsing import DEFAULT_LIMIT, JSONRenderer, StrictJSONParser
+from agents.api.serializers import check_parameters
+from agents.models import AuthToken, User, Workspace
+
+
+class ApiView(APIView):
+    """A view of the API: a token's workspace, JSON in and out, problems for errors."""
+
+    authentication_classes = (BearerAuthentication,)
+    permission_classes = (TokenAllows,)
+    parser_classes = (StrictJSONParser,)
+    renderer_classes: ClassVar[tuple[type[BaseRenderer], ...]] = (JSONRenderer,)
+    body_limit = DEFAULT_LIMIT
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        for values in request.query_params.lists():
+            check_parameters(values[1])
+
+    def get_exception_handler(self) -> Callable[..., Response]:
+        return problems.handle
+
+    def http_method_not_allowed(self, request: Request | HttpRequest, *args: Any, **kwargs: Any) -> NoReturn:
+        raise MethodNotAllowed(request.method or "")
+
+    def token(self) -> AuthToken:
+        """Give the token of the request."""
+        return cast(AuthToken, self.request.auth)
+
+    def workspace(self) -> Workspace:
+        """Give the workspace of the request: its token's."""
+        return cast(Workspace, self.token().workspace)
+
+    def person(self) -> User:
+        """Give the person whose token it is."""
+        return cast(User, self.token().user)

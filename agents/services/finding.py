@@ -1,0 +1,67 @@
+"""Runs found by what is known of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import orjson
+from django.db import connection
+from django.db.models import BooleanField, Q, QuerySet, TextField
+from django.db.models.expressions import RawSQL
+from django.db.models.functions import Cast
+
+from agents.models import Run, Workspace
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFilter:
+    """What is asked for; what is empty does not count."""
+
+    status: tuple[str, ...] = ()
+    agent: str = ""
+    workflow: str = ""
+    tag: str = ""
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    root: UUID | None = None
+    text: str = ""
+
+
+def find_runs(*, workspace: Workspace, wanted: RunFilter) -> QuerySet[Run]:
+    """Find runs of the workspace, newest first, with what a list of them shows."""
+    runs: QuerySet[Run] = Run.objects.of(workspace).select_related("agent_version__agent")
+    if wanted.status:
+        runs = runs.filter(status__in=wanted.status)
+    if wanted.agent:
+        runs = runs.filter(agent_version__agent__name=wanted.agent)
+    if wanted.workflow:
+        runs = runs.filter(workflow=wanted.workflow)
+    if wanted.created_after:
+        runs = runs.filter(created_at__gt=wanted.created_after)
+    if wanted.created_before:
+        runs = runs.filter(created_at__lt=wanted.created_before)
+    if wanted.root:
+        runs = runs.filter(Q(root=wanted.root) | Q(id=wanted.root))
+    if wanted.tag:
+        runs = _with_tag(runs, wanted.tag)
+    if wanted.text:
+        runs = _with_text(runs, wanted.text)
+    return runs.order_by("-id")
+
+
+def _with_tag(runs: QuerySet[Run], tag: str) -> QuerySet[Run]:
+    if connection.vendor == "postgresql":
+        return runs.filter(tags__contains=[tag])
+    has_tag = "EXISTS (SELECT 1 FROM json_each(agents_run.tags) WHERE value = %s)"
+    return runs.filter(RawSQL(has_tag, [tag], output_field=BooleanField()))  # noqa: S611 (the tag is a parameter)
+
+
+def _with_text(runs: QuerySet[Run], text: str) -> QuerySet[Run]:
+    # Both are kept as JSON text, so the words looked for are written as JSON writes them.
+    written = orjson.dumps(text)[1:-1].decode()
+    as_text = {name: Cast(name, TextField()) for name in ("input", "output")}
+    return runs.alias(input_text=as_text["input"], output_text=as_text["output"]).filter(
+        Q(input_text__icontains=written) | Q(output_text__icontains=written)
+    )

@@ -1,0 +1,92 @@
+"""Plain makers of rows for tests: each gives something valid, and takes what the test is about."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any, cast
+
+from django.db import transaction
+from django.utils import timezone
+
+from agents.live.notify import announce
+from agents.models import (
+    ENDED,
+    Agent,
+    AgentVersion,
+    AuthToken,
+    Membership,
+    Role,
+    Run,
+    RunEvent,
+    RunStatus,
+    Scope,
+    User,
+    Worker,
+    Workspace,
+)
+
+_numbers = count(1)
+
+
+def make_workspace(slug: str = "", **overrides: Any) -> Workspace:
+    slug = slug or f"workspace-{next(_numbers)}"
+    return Workspace.objects.create(**{"slug": slug, "name": slug.title(), **overrides})
+
+
+def make_user(workspace: Workspace | None = None, role: Role = Role.MEMBER, **overrides: Any) -> User:
+    """Make a person, a member of the workspace if one is named."""
+    user = User.objects.create_user(
+        **{"username": f"user-{next(_numbers)}", "password": "a long password", **overrides}
+    )
+    if workspace is not None:
+        Membership.objects.create(workspace=workspace, user=user, role=role)
+    return user
+
+
+def make_token(workspace: Workspace, user: User | None = None, **overrides: Any) -> str:
+    """Make an API token and give its text."""
+    fields = {"scopes": [Scope.READ, Scope.WRITE], "workspace": workspace, **overrides}
+    _, text = AuthToken.objects.create(user=user or make_user(workspace), **fields)
+    return str(text)
+
+
+def make_agent(workspace: Workspace, name: str = "", **overrides: Any) -> Agent:
+    """Make an agent with one version."""
+    agent = Agent.objects.create(workspace=workspace, name=name or f"agent-{next(_numbers)}")
+    agent.current = AgentVersion.objects.create(**{"agent": agent, "number": 1, "workflow": "react", **overrides})
+    agent.save()
+    return agent
+
+
+def make_worker(**overrides: Any) -> Worker:
+    number = next(_numbers)
+    fields = {"name": f"worker-{number}", "host": "host", "host_id": "host", "pid": number, "pid_start": 1}
+    return Worker.objects.create(**{**fields, "lease": 8.0, "seen": 0.0, **overrides})
+
+
+def make_run(workspace: Workspace | None = None, **overrides: Any) -> Run:
+    """Make a run of a workflow, waiting unless the test says otherwise: no worker takes it."""
+    fields: dict[str, Any] = {"workflow": "echo", "status": RunStatus.WAITING, "input": {"goal": "try it"}, **overrides}
+    if fields["status"] in ENDED:
+        fields.setdefault("finished_at", timezone.now())
+    if fields["status"] == RunStatus.RUNNING:
+        fields.setdefault("worker", make_worker())
+    return Run.objects.create(workspace=workspace or make_workspace(), **fields)
+
+
+def add_events(run: Run, *kinds: str, status: str = "", **data: Any) -> int:
+    """Append events to a run's log as its worker would, perhaps with a new status; give the last one's number."""
+    with transaction.atomic():
+        row = Run.objects.select_for_update().get(pk=run.pk)
+        now = timezone.now()
+        RunEvent.objects.bulk_create(
+            RunEvent(run=row, number=number, kind=kind, at=now, data=cast(Any, data))
+            for number, kind in enumerate(kinds, row.last_event + 1)
+        )
+        row.last_event += len(kinds)
+        if status:
+            row.status = status
+            row.finished_at = now if status in ENDED else None
+        row.save()
+        announce()
+    return row.last_event
