@@ -4,6 +4,7 @@ from agents.models.agent import Agent, AgentVersion
 from agents.models.artifact import Artifact
 from agents.models.document import Document
 from agents.models.event import Inbox, RunEvent
+from agents.models.login_attempt import LoginAttempt
 from agents.models.passage import Passage
 from agents.models.run import ACTIVE, ENDED, Run, RunStatus, Wanted
 from agents.models.step import LargeOutcome, Partial, Step, StepStatus
@@ -22,6 +23,7 @@ __all__ = [
     "Document",
     "Inbox",
     "LargeOutcome",
+    "LoginAttempt",
     "LoginLink",
     "Membership",
     "Partial",
