@@ -8,6 +8,8 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from tools.addresses import AddressPolicy
+
 BUILTIN = (
     "tools.builtin.calculate",
     "tools.builtin.search_documents",
@@ -22,10 +24,17 @@ class ToolsConfig(AppConfig):
     name = "tools"
 
     def ready(self) -> None:
-        """Import the built-in tools and those of TOOL_MODULES; importing a module registers what it declares."""
+        """Import the built-in tools and those of TOOL_MODULES; importing a module registers what it declares.
+
+        Mistakes in the settings are named here, not at the first request.
+        """
+        try:
+            AddressPolicy.of(settings.ALLOWED_NETWORKS)
+        except ValueError as error:
+            raise ImproperlyConfigured(f"ALLOWED_NETWORKS is a list of networks like 10.0.0.0/8: {error}.") from error
         for module in BUILTIN:
             import_module(module)
-        for module in getattr(settings, "TOOL_MODULES", ()):
+        for module in settings.TOOL_MODULES:
             try:
                 import_module(module)
             except ModuleNotFoundError as error:

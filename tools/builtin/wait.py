@@ -14,13 +14,14 @@ LONGEST = timedelta(days=30).total_seconds()
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
 
 
-@tool(effect="none", trust="trusted", kind="act", durable="sleep", timeout=LONGEST + 60)
+@tool(effect="none", trust="trusted", kind="act", durable="sleep", timeout=60)
 async def wait(context: ToolContext, seconds: Annotated[float, Field(ge=0, le=LONGEST)]) -> str:
     """Wait before going on, for example until something outside has had time to change.
 
     Args:
         seconds: How long to wait, at most 30 days (2592000).
     """
+    # Whoever calls this as an ordinary tool gets short pauses only: the context refuses what exceeds the timeout.
     await context.sleep(seconds)
     return waited_text(seconds)
 

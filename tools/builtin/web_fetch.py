@@ -16,6 +16,9 @@ from tools.threads import run_in_thread
 from tools.types import Citation, Retry, ToolContext, ToolOutput
 
 MAX_BYTES = 5_000_000
+MAX_HTML = 1_500_000
+"""Characters of markup that are taken apart. Five megabytes of `<br>` keep a processor busy for most of a minute."""
+
 _HTML = {"text/html", "application/xhtml+xml"}
 _JSON = {"application/json", "application/ld+json", "application/problem+json", "application/geo+json"}
 _XML = {"application/xml", "application/rss+xml", "application/atom+xml"}
@@ -90,5 +93,8 @@ def _read_html(response: Response) -> Page:
     # trafilatura takes seconds to import and only workers that fetch need it.
     from tools.builtin.html import read_html
 
-    title, text = read_html(response.text(), response.url)
+    html = response.text()
+    title, text = read_html(html[:MAX_HTML], response.url)
+    if len(html) > MAX_HTML:
+        text += f"\n\n[The page goes on: only its first {MAX_HTML:,} characters were read.]"
     return Page(title or response.url, text)
