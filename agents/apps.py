@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from django.apps import AppConfig
+from django.conf import settings
 
 
 class AgentsConfig(AppConfig):
@@ -10,3 +13,10 @@ class AgentsConfig(AppConfig):
 
     name = "agents"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Bind the ports, and load the workflows: the built-in ones and those of the operator's modules."""
+        # Not at the top: these modules need the tables, which are there only now.
+        import_module("agents.queue.worker_process").bind_ports(import_module("agents.ports").make_ports)
+        for module in ("agents.workflows", *settings.WORKFLOW_MODULES):
+            import_module(module)

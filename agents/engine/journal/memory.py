@@ -49,7 +49,6 @@ class MemoryStore(Store):
     """Tables as dictionaries. A write is as good as committed when it returns."""
 
     def __init__(self) -> None:
-        super().__init__(run_cost_us=1)
         self.runs: dict[UUID, MemoryRun] = {}
         self.larges: dict[UUID, bytes] = {}
         self.batches: dict[int, int] = {}

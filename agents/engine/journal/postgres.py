@@ -12,7 +12,7 @@ from uuid import UUID
 
 import psycopg
 
-from agents.engine.journal.store import NewRun, Store, Unavailable, Unwritable
+from agents.engine.journal.store import RUN_COST_US, NewRun, Store, Unavailable, Unwritable
 from agents.engine.records import (
     Change,
     Claimed,
@@ -84,7 +84,6 @@ class PostgresStore(Store):
     """The journal's tables in PostgreSQL. `parameters` are psycopg's; `patience` bounds a statement, in seconds."""
 
     def __init__(self, parameters: Mapping[str, Any], *, patience: float = 4.0) -> None:
-        super().__init__()
         self.parameters = dict(parameters)
         self.patience = patience
         self._connection: psycopg.Connection[Any] | None = None
@@ -169,10 +168,10 @@ class PostgresStore(Store):
     def next_ranks(self, workspace_id: int, count: int) -> list[int]:
         row = self.connection.execute(
             "UPDATE agents_workspace SET queue_tag = greatest(queue_tag, %s) + %s WHERE id = %s RETURNING queue_tag",
-            (time.time_ns() // 1000, self.run_cost_us * count, workspace_id),
+            (time.time_ns() // 1000, RUN_COST_US * count, workspace_id),
         ).fetchone()
         assert row is not None
-        return [row[0] - self.run_cost_us * i for i in range(count - 1, -1, -1)]
+        return [row[0] - RUN_COST_US * i for i in range(count - 1, -1, -1)]
 
     def write_steps(self, changes: Sequence[Change], now: datetime) -> None:
         execute = self.connection.execute

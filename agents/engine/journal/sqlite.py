@@ -16,7 +16,7 @@ from uuid import UUID
 
 import orjson
 
-from agents.engine.journal.store import NewRun, Store, Unavailable, Unwritable
+from agents.engine.journal.store import RUN_COST_US, NewRun, Store, Unavailable, Unwritable
 from agents.engine.records import (
     Change,
     Claimed,
@@ -65,7 +65,6 @@ class SqliteStore(Store):
     """The journal's tables in one SQLite file."""
 
     def __init__(self, path: str, *, busy_timeout: float = 20.0, synchronous: str = "NORMAL") -> None:
-        super().__init__()
         self.path = path
         self.busy_timeout = busy_timeout
         self.synchronous = synchronous
@@ -159,10 +158,10 @@ class SqliteStore(Store):
         now = time.time_ns() // 1000
         cursor = self.connection.execute(
             "UPDATE agents_workspace SET queue_tag = max(queue_tag, ?) + ? WHERE id = ? RETURNING queue_tag",
-            (now, self.run_cost_us * count, workspace_id),
+            (now, RUN_COST_US * count, workspace_id),
         )
         last = cursor.fetchall()[0][0]
-        return [last - self.run_cost_us * i for i in range(count - 1, -1, -1)]
+        return [last - RUN_COST_US * i for i in range(count - 1, -1, -1)]
 
     def write_steps(self, changes: Sequence[Change], now: datetime) -> None:
         run = self.connection.executemany

@@ -36,6 +36,11 @@ from agents.engine.records import (
     WaitRecord,
 )
 
+RUN_COST_US = 50_000
+"""What one run costs its workspace in the queue's virtual time, in microseconds."""
+PRIORITY_BOOST_US = 900_000_000
+"""One level of priority is worth a quarter of an hour in the queue: it overtakes, and nobody starves."""
+
 POSTPONED = Postponed()
 REFUSED = Refused()
 
@@ -76,9 +81,6 @@ class Unwritable(Exception):  # noqa: N818
 
 class Store(ABC):
     """The tables as the journal sees them. Not thread-safe: one thread and one connection each."""
-
-    def __init__(self, run_cost_us: int = 50_000) -> None:
-        self.run_cost_us = run_cost_us
 
     def write(self, worker_id: int, batch: Batch, now: datetime) -> BatchResult:
         """Write a batch in one transaction.
@@ -250,10 +252,6 @@ class Store(ABC):
     @abstractmethod
     def close(self) -> None:
         """Drop the connection; the next call opens a new one."""
-
-
-PRIORITY_BOOST_US = 900_000_000
-"""One level of priority is worth a quarter of an hour in the queue: it overtakes, and nobody starves."""
 
 
 def child_message(change: Change) -> MessageRecord:

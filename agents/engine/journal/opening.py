@@ -1,0 +1,21 @@
+"""Opening the journal's store on the database that Django is configured for."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import connection
+
+from agents.engine.journal.postgres import PostgresStore
+from agents.engine.journal.sqlite import SqliteStore
+from agents.engine.journal.store import Store
+
+
+def open_store() -> Store:
+    """Give a store with a connection of its own, opened at its first use."""
+    if connection.vendor == "sqlite":
+        return SqliteStore(str(connection.settings_dict["NAME"]))
+    parameters = connection.get_connection_params()  # type: ignore[no-untyped-call]  # not in django-stubs
+    for django_own in ("cursor_factory", "context", "pool", "server_side_binding"):
+        parameters.pop(django_own, None)
+    # A statement that hangs must fail before others may take this worker for dead.
+    return PostgresStore(parameters, patience=settings.LEASE_SECONDS / 2)

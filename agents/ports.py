@@ -1,0 +1,22 @@
+"""The product's ports: what the engine needs, bound to models, tools, documents and files."""
+
+from __future__ import annotations
+
+from django.conf import settings
+
+from agents.engine.artifacts import FileArtifacts
+from agents.engine.partials import DatabasePartials
+from agents.engine.ports import Ports
+from agents.llm.port import ModelAccess
+from agents.services.documents import find_passages
+from agents.workflows.toolport import RegistryToolPort
+
+
+def make_ports() -> Ports:
+    """Give the ports of one worker process."""
+    return Ports(
+        model=ModelAccess(),
+        tools=RegistryToolPort(search=find_passages),
+        partials=DatabasePartials(),
+        artifacts=FileArtifacts(settings.VAR_DIR / "artifacts"),
+    )

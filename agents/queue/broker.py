@@ -1,0 +1,182 @@
+"""Our django-q2 broker: hands out OrmQ's tasks, and hints when runs are due.
+
+A hint has no content. It pokes the driver of a worker process, which claims what it can work on; a hint that is lost,
+doubled or late costs nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+from django.db import DatabaseError, connections, transaction
+from django.utils import timezone
+from django_q.brokers.orm import ORM
+from django_q.conf import Conf
+from django_q.models import OrmQ
+from django_q.signing import SignedPackage
+
+from agents.engine.journal.postgres import QUEUE_CHANNEL
+from agents.engine.notify import announce
+from agents.models import Run, RunStatus
+
+logger = logging.getLogger(__name__)
+
+HINT = ("hint", 0)
+LONGEST_WAIT = 1.0
+"""Seconds after which the broker looks by itself, and the pusher sees that it is to stop."""
+TICK = 0.01
+FIRST_GAP, LONGEST_GAP = 0.005, 0.25
+RECONNECT_PAUSE = 0.5
+FLAGS_EVERY = 0.2
+
+
+class RunBroker(ORM):  # type: ignore[misc]  # django_q has no types
+    """Watches the runs table (cluster `runs`) and OrmQ (every cluster) of the default database."""
+
+    def __init__(self, list_key: str | None = None) -> None:
+        super().__init__(list_key)
+        self._listener: psycopg.Connection[Any] | None = None
+        self._data_version = -1
+        self._head: object = None
+        self._gap = 0.0
+        self._hinted_at = 0.0
+        self._flags_at = 0.0
+        self._has_news = True
+
+    def __getstate__(self) -> Any:
+        return self.list_key, self._info
+
+    def __setstate__(self, state: Any) -> None:
+        self.__init__(state[0])  # type: ignore[misc]  # a broker is made anew in each process
+
+    @staticmethod
+    def get_connection(list_key: str | None = None) -> Any:
+        return OrmQ.objects.using("default")
+
+    def enqueue(self, task: str) -> int:
+        """Queue a task in the caller's transaction."""
+        row = OrmQ.objects.create(key=self.list_key, payload=task, lock=timezone.now())
+        announce(queue=True)
+        return int(row.pk)
+
+    def dequeue(self) -> list[tuple[Any, str]] | None:
+        """Give tasks or hints; waits up to a second for some."""
+        try:
+            found = self._tasks() or self._hints()
+            if not found:
+                self._wait()
+                found = self._tasks() or self._hints()
+            return found
+        except (DatabaseError, psycopg.Error) as error:
+            # The stock pusher would sleep for ten seconds and die.
+            logger.warning("the broker reconnects: %s", error)
+            self._disconnect()
+            time.sleep(RECONNECT_PAUSE)
+            return None
+
+    def acknowledge(self, task_id: Any) -> None:
+        """Remove a task that was executed; a hint needs nothing."""
+        if not isinstance(task_id, tuple):
+            self._delete(task_id)
+
+    fail = delete = acknowledge
+
+    def _delete(self, task_id: int) -> None:
+        for pause in (0.1, 0.5, 1.0, 2.0, 5.0):
+            try:
+                OrmQ.objects.filter(pk=task_id).delete()
+                return
+            except DatabaseError as error:
+                # The stock monitor dies when this raises, and the result is lost.
+                logger.warning("an acknowledgement is tried again: %s", error)
+                connections["default"].close()
+                time.sleep(pause)
+
+    def _tasks(self) -> list[tuple[Any, str]]:
+        now = timezone.now()
+        due = OrmQ.objects.filter(key=self.list_key, lock__lte=now)
+        if not due.exists():
+            return []
+        with transaction.atomic():
+            chosen = list(due.select_for_update(skip_locked=True).order_by("lock")[: Conf.BULK])
+            OrmQ.objects.filter(pk__in=[task.pk for task in chosen]).update(lock=now + timedelta(seconds=Conf.RETRY))
+        return [(task.pk, task.payload) for task in chosen]
+
+    def _hints(self) -> list[tuple[Any, str]]:
+        """Give one hint per worker if runs are due; fewer and fewer while nobody takes them."""
+        if self.list_key != "runs":
+            return []
+        head = (
+            Run.objects.filter(status=RunStatus.QUEUED).order_by("rank").values_list("id", "epoch").first()
+            or self._flagged()
+        )
+        if head is None and not self._has_news:
+            self._head, self._gap = None, 0.0
+            return []
+        now = time.monotonic()
+        if head is not None and head == self._head:
+            if now < self._hinted_at + self._gap:
+                time.sleep(self._hinted_at + self._gap - now)
+            self._gap = min(LONGEST_GAP, max(FIRST_GAP, self._gap * 2))
+        else:
+            self._gap = 0.0
+        self._head, self._hinted_at, self._has_news = head, time.monotonic(), False
+        return [(HINT, _hint())] * int(Conf.WORKERS)
+
+    def _flagged(self) -> object:
+        """On SQLite nothing tells of a cancel or pause of a running run: look for one now and then."""
+        now = time.monotonic()
+        if connections["default"].vendor != "sqlite" or now < self._flags_at + FLAGS_EVERY:
+            return None
+        self._flags_at = now
+        return Run.objects.filter(status=RunStatus.RUNNING).exclude(wanted="").values_list("id", "wanted").first()
+
+    def _wait(self) -> None:
+        if connections["default"].vendor == "postgresql":
+            for _ in self._listening().notifies(timeout=LONGEST_WAIT, stop_after=1):
+                self._has_news = True
+            return
+        ends = time.monotonic() + LONGEST_WAIT
+        with connections["default"].cursor() as cursor:
+            while time.monotonic() < ends:
+                version = cursor.execute("PRAGMA data_version").fetchone()[0]
+                if version != self._data_version:
+                    self._data_version = version
+                    return
+                time.sleep(TICK)
+
+    def _listening(self) -> psycopg.Connection[Any]:
+        if self._listener is None or self._listener.closed:
+            parameters = connections["default"].get_connection_params()
+            for django_own in ("cursor_factory", "context", "pool", "server_side_binding"):
+                parameters.pop(django_own, None)
+            self._listener = psycopg.connect(**parameters, autocommit=True)
+            self._listener.execute(f'LISTEN "{QUEUE_CHANNEL}"')
+            # What was announced before LISTEN took effect was not heard.
+            self._has_news = True
+        return self._listener
+
+    def _disconnect(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        connections["default"].close()
+
+
+def _hint() -> str:
+    package: str = SignedPackage.dumps(
+        {
+            "id": "0" * 32,
+            "name": "hint",
+            "func": "agents.queue.tasks.poke",
+            "args": (),
+            "kwargs": {},
+            "started": timezone.now(),
+            "save": False,
+        }
+    )
+    return package

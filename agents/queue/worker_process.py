@@ -1,0 +1,103 @@
+"""One driver in each worker process of the cluster `runs`: an asyncio loop in a thread beside django-q2's own loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import Callable
+
+from django.conf import settings
+
+from agents.engine.driver import Driver
+from agents.engine.journal.opening import open_store
+from agents.engine.ports import Ports
+from agents.engine.worker_settings import WorkerSettings
+
+logger = logging.getLogger(__name__)
+
+EXIT_FAILED = 70
+"""EX_SOFTWARE: the driver ended by itself; django-q2's sentinel starts the process anew."""
+JOIN_MARGIN = 10.0
+
+_current: DriverThread | None = None
+_make_ports: Callable[[], Ports] | None = None
+
+
+def worker_settings() -> WorkerSettings:
+    """Give the figures of a worker process from Django's settings."""
+    return WorkerSettings(
+        slots=settings.SLOTS,
+        lease=settings.LEASE_SECONDS,
+        heartbeat=settings.HEARTBEAT_SECONDS,
+        grace=settings.GRACE_SECONDS,
+    )
+
+
+def bind_ports(make: Callable[[], Ports]) -> None:
+    """Say how the ports of a worker process are made; called once, when Django starts."""
+    global _make_ports  # noqa: PLW0603 (bound once, by the app)
+    _make_ports = make
+
+
+def make_driver(queue: str = "runs") -> Driver:
+    """Give a driver with the bound ports."""
+    if _make_ports is None:
+        raise RuntimeError("No ports are bound; agents/apps.py does it when Django starts.")
+    return Driver(worker_settings(), _make_ports(), open_store, queue=queue)
+
+
+class DriverThread:
+    """Runs a driver's event loop; the process ends when the driver does."""
+
+    def __init__(self) -> None:
+        self._driver: Driver | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name="driver", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def poke(self) -> None:
+        """Wake the driver. A hint that comes too early or too late costs nothing."""
+        if self._loop is not None and self._driver is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._driver.poke)
+
+    def stop(self) -> None:
+        """Drain; returns when the runs are given back."""
+        self._stopped = True
+        if self._loop is not None and self._driver is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._driver.stop)
+        self._thread.join(settings.GRACE_SECONDS + JOIN_MARGIN)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._drive())
+        except BaseException:
+            logger.exception("the driver of worker process %s failed", os.getpid())
+            os._exit(EXIT_FAILED)
+        if not self._stopped:
+            os._exit(EXIT_FAILED)
+
+    async def _drive(self) -> None:
+        self._driver = make_driver()
+        self._loop = asyncio.get_running_loop()
+        if self._stopped:
+            return
+        await self._driver.run()
+
+
+def start() -> DriverThread:
+    """Start this process's driver."""
+    global _current  # noqa: PLW0603 (one driver per process, reached by django-q2's task functions)
+    _current = DriverThread()
+    _current.start()
+    return _current
+
+
+def poke() -> None:
+    """Wake this process's driver, if it has one."""
+    if _current is not None:
+        _current.poke()

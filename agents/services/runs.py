@@ -1,0 +1,212 @@
+"""Starting, stopping and steering runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
+
+from django.contrib.auth.models import AnonymousUser
+from django.db import IntegrityError, connection, transaction
+
+from agents.engine import control
+from agents.engine.canonical import JSON, decode, digest, encode
+from agents.engine.errors import NotEncodable
+from agents.engine.journal.store import PRIORITY_BOOST_US, RUN_COST_US
+from agents.engine.leases import database_now
+from agents.engine.notify import announce
+from agents.engine.registry import known_workflows
+from agents.engine.stepping import decision_name
+from agents.models import Agent, AgentVersion, Run, RunEvent, RunStatus, User, Wait, WaitKind, Workspace
+from agents.services.errors import Conflict, IdempotencyConflict, InvalidInput, NotFound
+
+MAX_INPUT = 1_000_000
+MAX_TAGS = 20
+MAX_TAG = 50
+MAX_KEY = 200
+PRIORITIES = range(-10, 11)
+
+Choice = Literal["reuse", "rerun", "done", "retry", "give_up"]
+CHOICES: dict[str, tuple[Choice, ...]] = {
+    WaitKind.CHANGED: ("reuse", "rerun", "give_up"),
+    WaitKind.UNKNOWN: ("done", "retry", "give_up"),
+}
+
+
+def start_run(
+    *,
+    workspace: Workspace,
+    input: JSON,
+    agent: Agent | None = None,
+    workflow: str = "",
+    by: User | None = None,
+    priority: int = 0,
+    tags: Sequence[str] = (),
+    not_before: datetime | None = None,
+    idempotency_key: str = "",
+    source: str = "api",
+) -> Run:
+    """Accept a run of an agent, or of a workflow by its name, and queue it in the caller's transaction.
+
+    A bare string as input means `{"goal": …}`. With an idempotency key that this workspace used before, the earlier
+    run is given back. Raises InvalidInput, and IdempotencyConflict for a known key with another request.
+    """
+    version = _version(workspace, agent, workflow)
+    name = version.workflow if version else workflow
+    if name not in known_workflows():
+        raise InvalidInput(f"There is no workflow named {name!r}. Known: {', '.join(known_workflows())}.", "workflow")
+    _check(priority, tags, idempotency_key)
+    text = _input_text(input)
+    run = Run(
+        workspace=workspace,
+        agent_version=version,
+        workflow=name,
+        input=decode(text),
+        priority=priority,
+        tags=list(tags),
+        created_by=by,
+        source=source,
+        idempotency_key=idempotency_key,
+        request_digest=digest([agent.pk if agent else None, workflow, text, priority, list(tags), not_before]),
+        created_at=database_now(),
+        last_event=1,
+    )
+    try:
+        with transaction.atomic():
+            _queue(run, not_before, by)
+    except IntegrityError:
+        earlier = Run.objects.filter(workspace=workspace, idempotency_key=idempotency_key).first()
+        if not idempotency_key or earlier is None:
+            raise
+        if earlier.request_digest != run.request_digest:
+            raise IdempotencyConflict(
+                "This Idempotency-Key was used before with another request; use a new key for a new run."
+            ) from None
+        return earlier
+    return run
+
+
+def cancel_run(run: Run, *, by: User | None) -> Run:
+    """Cancel a run and all runs below it. A run that has ended already stays as it is."""
+    control.cancel(run.pk, by=_name(by))
+    run.refresh_from_db()
+    return run
+
+
+def pause_run(run: Run, *, by: User | None) -> Run:
+    """Let a run start no more steps until it is resumed; raises Conflict for one that can't be paused."""
+    try:
+        control.pause(run.pk, by=_name(by))
+    except control.CannotDo as error:
+        raise Conflict(str(error)) from error
+    run.refresh_from_db()
+    return run
+
+
+def resume_run(run: Run, *, by: User | None) -> Run:
+    """Let a paused run go on; raises Conflict for one that is not paused."""
+    try:
+        control.resume(run.pk, by=_name(by))
+    except control.CannotDo as error:
+        raise Conflict(str(error)) from error
+    run.refresh_from_db()
+    return run
+
+
+def retry_run(run: Run, *, by: User | None) -> Run:
+    """Let a failed or cancelled run go on from where it failed; recorded steps are not done again."""
+    try:
+        control.retry(run.pk, by=_name(by))
+    except control.CannotDo as error:
+        raise Conflict(str(error)) from error
+    run.refresh_from_db()
+    return run
+
+
+def decide_step(run: Run, *, key: str, choice: str, outcome: JSON = None, by: User | None) -> Run:
+    """Answer what a run asks about a step: its workflow changed there, or its outcome is unknown.
+
+    Raises NotFound if the run asks nothing about this step, InvalidInput for a choice that it does not offer.
+    """
+    wait = Wait.objects.filter(run=run, key=decision_name(key), kind__in=CHOICES).first()
+    if wait is None:
+        raise NotFound(f"The run does not ask about a step {key!r}.")
+    offered = CHOICES[wait.kind]
+    if choice not in offered:
+        raise InvalidInput(f"Choose one of: {', '.join(offered)}.", "choice")
+    data = {"choice": choice, "outcome": decode(_encoded(outcome, "outcome")), "by": _name(by)}
+    # One decision per question: a double click or a second person changes nothing.
+    control.tell(run.pk, decision_name(key), data, token=f"decide:{wait.pk}")
+    run.refresh_from_db()
+    return run
+
+
+def _version(workspace: Workspace, agent: Agent | None, workflow: str) -> AgentVersion | None:
+    if (agent is None) == (not workflow):
+        raise InvalidInput("Name either an agent or a workflow.", "agent")
+    if agent is None:
+        return None
+    if agent.workspace_id != workspace.pk:
+        raise NotFound(f"There is no agent named {agent.name!r} in this workspace.")
+    if agent.current is None or agent.archived_at is not None:
+        raise InvalidInput(f"The agent {agent.name!r} has no published version.", "agent")
+    return agent.current
+
+
+def _check(priority: int, tags: Sequence[str], idempotency_key: str) -> None:
+    if priority not in PRIORITIES:
+        raise InvalidInput(f"A priority is a whole number from {PRIORITIES[0]} to {PRIORITIES[-1]}.", "priority")
+    if len(tags) > MAX_TAGS or not all(isinstance(tag, str) and 0 < len(tag) <= MAX_TAG for tag in tags):
+        raise InvalidInput(f"Tags are at most {MAX_TAGS} texts of 1 to {MAX_TAG} characters.", "tags")
+    if len(idempotency_key) > MAX_KEY:
+        raise InvalidInput(f"An Idempotency-Key has at most {MAX_KEY} characters.", "Idempotency-Key")
+
+
+def _input_text(input: JSON) -> str:
+    if isinstance(input, str):
+        input = {"goal": input}
+    text = _encoded(input, "input")
+    if len(text) > MAX_INPUT:
+        raise InvalidInput(f"The input has {len(text)} characters; at most {MAX_INPUT} are taken.", "input")
+    return text
+
+
+def _encoded(value: JSON, field: str) -> str:
+    try:
+        return encode(value)
+    except NotEncodable as error:
+        raise InvalidInput(str(error), field) from error
+
+
+def _queue(run: Run, not_before: datetime | None, by: User | None) -> None:
+    is_delayed = not_before is not None and not_before > run.created_at
+    if is_delayed:
+        run.status = RunStatus.WAITING
+        run.reason = f"waiting until {not_before:%Y-%m-%d %H:%M:%S} UTC"
+        Wait.objects.create(run=run, kind=WaitKind.TIMER, due_at=not_before, name="not_before")
+    RunEvent.objects.create(
+        run=run, number=1, kind="run_queued", at=run.created_at, data={"by": _name(by), "source": run.source}
+    )
+    # The workspace's row is locked from here to the commit: as late as possible.
+    run.rank = next_rank(run.workspace_id, run.created_at) - run.priority * PRIORITY_BOOST_US
+    run.save(force_insert=True)
+    announce(queue=not is_delayed, live=True)
+
+
+def next_rank(workspace_id: int, now: datetime) -> int:
+    """Advance a workspace's virtual time by one run and give it, in one statement.
+
+    Ranks are virtual times: a workspace with a long backlog has its next run far in the future, another one's first
+    run is due now.
+    """
+    greatest = "max" if connection.vendor == "sqlite" else "greatest"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE agents_workspace SET queue_tag = {greatest}(queue_tag, %s) + %s WHERE id = %s RETURNING queue_tag",
+            [int(now.timestamp() * 1_000_000), RUN_COST_US, workspace_id],
+        )
+        return int(cursor.fetchone()[0])
+
+
+def _name(by: User | AnonymousUser | None) -> str:
+    return by.get_username() if by is not None else "system"
