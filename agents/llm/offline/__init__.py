@@ -1,0 +1,12 @@
+"""The offline model: rule-based and extractive, the default where no key is set.
+
+goal     what is asked: questions, addresses, sums, a pause
+plan     which tools to call next
+sources  what the tools have found
+rank     which sentences answer
+answer   the quotes and their citations
+"""
+
+from agents.llm.offline.model import OfflineModel
+
+__all__ = ["OfflineModel"]

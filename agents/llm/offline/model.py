@@ -1,0 +1,63 @@
+"""The model named "offline": rules instead of weights, quotes instead of prose, no network."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Sequence
+
+from agents.engine.messages import Citation, Message, Reply, ToolCall, Usage
+from agents.engine.ports import ModelRequest, ToolSpec
+from agents.llm.config import OFFLINE
+from agents.llm.offline.answer import write_answer
+from agents.llm.offline.goal import read_goal
+from agents.llm.offline.plan import next_calls, say_calls
+from agents.llm.offline.sources import read_conversation
+
+LARGE = 8_000
+"""Characters above which reading takes long enough to be moved off the event loop."""
+
+_PIECE = re.compile(r"\S+\s*|\s+")
+_WORDS_PER_PIECE = 12
+
+
+class OfflineModel:
+    """Answers as a model does: it reads the conversation, calls tools, and answers when it has seen enough."""
+
+    async def respond(self, request: ModelRequest, stream: Callable[[str], None]) -> Reply:
+        """Give the next message of the conversation."""
+        if sum(len(message.text) for message in request.messages) > LARGE:
+            reply = await asyncio.to_thread(_reply, request.messages, request.tools)
+        else:
+            reply = _reply(request.messages, request.tools)
+        for piece in _pieces(reply.text):
+            stream(piece)
+            await asyncio.sleep(0)
+        return reply
+
+
+def _reply(messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Reply:
+    findings = read_conversation(messages)
+    goal = read_goal(findings.goal)
+    calls = next_calls(goal, findings, tools) if tools else []
+    if calls:
+        return _message(say_calls(calls), calls=tuple(calls))
+    answer = write_answer(goal, findings)
+    return _message(answer.text, citations=tuple(answer.citations))
+
+
+def _message(text: str, *, calls: tuple[ToolCall, ...] = (), citations: tuple[Citation, ...] = ()) -> Reply:
+    return Reply(
+        role="assistant",
+        text=text,
+        tool_calls=calls,
+        usage=Usage(0, 0, cost_microusd=0),
+        model=OFFLINE,
+        finish="tool_calls" if calls else "stop",
+        citations=citations,
+    )
+
+
+def _pieces(text: str) -> list[str]:
+    found = _PIECE.findall(text)
+    return ["".join(found[i : i + _WORDS_PER_PIECE]) for i in range(0, len(found), _WORDS_PER_PIECE)]

@@ -1,0 +1,82 @@
+"""Agents: the ones that every workspace starts with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import transaction
+
+from agents.models import Agent, AgentVersion, User, Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class StartingAgent:
+    """An agent as a new workspace gets it."""
+
+    name: str
+    description: str
+    instructions: str
+    tools: tuple[str, ...]
+    workflow: str = "react"
+
+
+STARTING_AGENTS = (
+    StartingAgent(
+        name="researcher",
+        description="Answers questions from the workspace's documents and from pages you name, with citations.",
+        instructions=(
+            "You are a careful researcher. Split the goal into its questions. Search the workspace's documents for "
+            "each of them, in several wordings if the first finds little, and read the web pages that the goal names. "
+            "Answer every question in a few sentences, the answer first, and cite the source of each statement. Say "
+            "which questions the sources leave open, and where sources contradict each other."
+        ),
+        tools=("search_documents", "web_fetch", "calculate"),
+    ),
+    StartingAgent(
+        name="scraper",
+        description="Reads the web pages you name and gives what you ask of them.",
+        instructions=(
+            "You read web pages. Fetch each address that the goal names, and no others unless the goal asks you to "
+            "follow links. Give exactly what was asked from the pages' text: figures and names as they stand there, "
+            "lists as lists, each with the page it comes from. Say so if a page could not be read or lacks the answer."
+        ),
+        tools=("web_fetch",),
+    ),
+    StartingAgent(
+        name="tool-agent",
+        description="Works with tools: calculates, waits, looks things up.",
+        instructions=(
+            "You get things done with tools. Work out which tools the goal needs and in which order, call them with "
+            "exact arguments, and check each result before you go on. Never do arithmetic in your head: calculate. "
+            "At the end say briefly what was done and what came out."
+        ),
+        tools=("calculate", "wait", "search_documents", "web_fetch"),
+    ),
+)
+
+
+def ensure_starting_agents(workspace: Workspace, *, by: User | None = None) -> list[Agent]:
+    """Give the workspace's starting agents, made where they are missing; those that are there stay as they are."""
+    return [_ensure(workspace, starting, by) for starting in STARTING_AGENTS]
+
+
+@transaction.atomic
+def _ensure(workspace: Workspace, starting: StartingAgent, by: User | None) -> Agent:
+    agent, _ = Agent.objects.get_or_create(
+        workspace=workspace, name=starting.name, defaults={"description": starting.description}
+    )
+    if agent.current_id is None:
+        agent.current, _ = AgentVersion.objects.get_or_create(
+            agent=agent,
+            number=1,
+            defaults={
+                "workflow": starting.workflow,
+                "model": settings.MODEL,
+                "instructions": starting.instructions,
+                "tools": list(starting.tools),
+                "created_by": by,
+            },
+        )
+        agent.save(update_fields=["current"])
+    return agent

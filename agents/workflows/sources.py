@@ -1,0 +1,115 @@
+"""The sources a run has read, numbered, and the citations of its answer.
+
+A model is shown numbers and writes them as [3]; the answer keeps only those it used, numbered anew from 1, each with
+the step that fetched it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from agents.engine.canonical import JSON
+from agents.engine.messages import Citation, Reply, ToolResult
+
+MAX_QUOTE = 400
+MAX_SHOWN_TITLE = 80
+
+_MARK = re.compile(r"(?<![\w\]])\[(\d{1,4}(?:\s*,\s*\d{1,4})*)\](?!\()")
+_URL = re.compile(r"\]\((https?://[^\s)]+)\)|<(https?://[^\s>]+)>|(?<![(<\w])(https?://[^\s<>\"'`]+)")
+_CODE = re.compile(r"(```.*?```|~~~.*?~~~|`[^`\n]*`)", re.DOTALL)
+
+
+@dataclass(slots=True)
+class Sources:
+    """All that was read so far, in order; number n is at n - 1."""
+
+    _read: list[tuple[Citation, str]] = field(default_factory=list)
+    _numbers: dict[Citation, int] = field(default_factory=dict)
+
+    def add(self, result: ToolResult) -> list[int]:
+        """Take note of what a tool has read; gives the numbers."""
+        return [self._number(citation, result.step_key) for citation in result.citations]
+
+    def show(self, result: ToolResult) -> ToolResult:
+        """Give the result with the numbers under which the model may cite it."""
+        numbers = dict.fromkeys(self.add(result))
+        if not numbers:
+            return result
+        lines = [f"[{number}] {_name(self._read[number - 1][0])}" for number in numbers]
+        return replace(result, text="\n".join([result.text, "", "Cite this as:", *lines]))
+
+    def answer(self, reply: Reply) -> JSON:
+        """Give the run's output: the answer's text with its citations."""
+        if reply.citations:
+            return {"text": reply.text, "citations": [self._resolved(citation) for citation in reply.citations]}
+        used: dict[int, int] = {}
+        parts = _CODE.split(reply.text)
+        # Every second part is code, where brackets mean something else.
+        parts[::2] = [self._renumbered(part, used) for part in parts[::2]]
+        chosen = [self._read[number - 1] for number in used]
+        return {
+            "text": "".join(parts),
+            "citations": [
+                {**replace(citation, quote=_short(citation.quote)).to_json(), "step": step} for citation, step in chosen
+            ],
+        }
+
+    def _number(self, citation: Citation, step: str) -> int:
+        if citation not in self._numbers:
+            self._read.append((citation, step))
+            self._numbers[citation] = len(self._read)
+        return self._numbers[citation]
+
+    def _resolved(self, citation: Citation) -> JSON:
+        """Give a citation that the model made itself, with the step that read its source."""
+        steps = [
+            step
+            for known, step in self._read
+            if known.source == citation.source and (not known.quote or citation.quote in known.quote)
+        ]
+        return {**citation.to_json(), "step": steps[0] if steps else ""}
+
+    def _renumbered(self, text: str, used: dict[int, int]) -> str:
+        text = _MARK.sub(lambda match: self._mark(match, used), text)
+        return _URL.sub(lambda match: self._address(match, used), text)
+
+    def _mark(self, match: re.Match[str], used: dict[int, int]) -> str:
+        numbers = [int(number) for number in match[1].split(",")]
+        if not all(1 <= number <= len(self._read) for number in numbers):
+            return match.group()
+        return "".join(f"[{used.setdefault(number, len(used) + 1)}]" for number in numbers)
+
+    def _address(self, match: re.Match[str], used: dict[int, int]) -> str:
+        url = (match[1] or match[2] or match[3]).rstrip(".,;:!?)*_")
+        number = next((n for n, (citation, _) in enumerate(self._read, 1) if citation.source == url), None)
+        if number is None or number in used:
+            return match.group()
+        mark = f" [{used.setdefault(number, len(used) + 1)}]"
+        # After the address, before the full stop that ends the sentence.
+        end = match.group().rindex(url) + len(url) if match[3] else len(match.group())
+        return match.group()[:end] + mark + match.group()[end:]
+
+
+def _name(citation: Citation) -> str:
+    title = citation.title if len(citation.title) <= MAX_SHOWN_TITLE else citation.title[: MAX_SHOWN_TITLE - 1] + "…"
+    place = f"{citation.source} {citation.locator}".strip()
+    return f"{title} ({place})" if title and title != citation.source else place
+
+
+def _short(quote: str) -> str:
+    """Cut a long passage at a word; what is left still stands verbatim in the source."""
+    if len(quote) <= MAX_QUOTE:
+        return quote
+    cut = quote.rfind(" ", 0, MAX_QUOTE)
+    return quote[: cut if cut > 0 else MAX_QUOTE]
+
+
+def in_order(results: Sequence[ToolResult], sources: Sources, *, shown: bool) -> list[ToolResult]:
+    """Number the sources of these results in their order; `shown` puts the numbers into what the model reads."""
+    if shown:
+        return [sources.show(result) for result in results]
+    for result in results:
+        sources.add(result)
+    return list(results)

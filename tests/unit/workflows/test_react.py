@@ -1,0 +1,144 @@
+"""The workflow "react" on an in-memory journal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from agents.engine.messages import Citation, Reply, ToolCall, ToolResult
+from agents.engine.ports import AgentConfig, CallInfo
+from agents.llm import ModelAccess
+from agents.testing import ScriptedModel, ScriptedTools, WorkflowTest
+from agents.workflows.react import react
+
+HARBOUR = Citation("document:7", "Harbour", "The harbour opens at seven. It closes at nine.", "0-48")
+PAGE = Citation("https://example.org/tide", "Tides")
+
+
+async def search_documents(arguments: Any, info: CallInfo) -> ToolResult:
+    return ToolResult("tool", "The harbour opens at seven.", name="search_documents", citations=(HARBOUR,))
+
+
+async def web_fetch(arguments: Any, info: CallInfo) -> ToolResult:
+    return ToolResult("tool", "High tide is at noon.", name="web_fetch", citations=(PAGE,))
+
+
+def calls(*named: tuple[str, dict[str, Any]]) -> Reply:
+    """Make a reply that calls these tools."""
+    made = tuple(ToolCall(f"call-{i}", name, arguments) for i, (name, arguments) in enumerate(named))
+    return Reply("assistant", "", tool_calls=made, finish="tool_calls", model="test:m")
+
+
+SEARCH = ("search_documents", {"query": "harbour"})
+FETCH = ("web_fetch", {"url": PAGE.source})
+
+
+def engine(replies: Iterable[Reply | str], **options: Any) -> tuple[WorkflowTest, ScriptedModel]:
+    model = ScriptedModel(list(replies))
+    tools = ("search_documents", "web_fetch", "wait")
+    agent = AgentConfig("tester", 1, "Be brief.", "test:m", tools, options)
+    scripted = ScriptedTools(search_documents=search_documents, web_fetch=web_fetch)
+    return WorkflowTest(model=model, tools=scripted, agent=agent), model
+
+
+def test_thinks_searches_and_answers_with_numbered_citations() -> None:
+    test, model = engine([calls(SEARCH, FETCH), "Noon [2], opening at seven [1], noon [2]. See `a[1]`, [9]."])
+    run = test.run(react, "When?")
+    assert run.status == "succeeded", run.error
+    assert run.output["text"] == "Noon [1], opening at seven [2], noon [1]. See `a[1]`, [9]."
+    assert run.output["citations"] == [
+        {**PAGE.to_json(), "step": "gather#0/1/tool:web_fetch#0"},
+        {**HARBOUR.to_json(), "step": "gather#0/0/tool:search_documents#0"},
+    ]
+    assert {step.label for step in run.steps.values() if step.kind == "think"} == {"think", "analyze"}
+    assert "progress" in run.events
+    first, second = model.requests
+    assert first.messages[0].role == "system"
+    assert "Be brief." in first.messages[0].text
+    assert "Today is " in first.messages[0].text
+    assert first.messages[1].text == "When?"
+    assert "[1] Harbour (document:7 0-48)" in second.messages[3].text
+    assert "[2] Tides (https://example.org/tide)" in second.messages[4].text
+
+
+def test_an_address_in_the_answer_is_a_citation() -> None:
+    test, _ = engine([calls(FETCH), f"Noon, says {PAGE.source}. Or [here]({PAGE.source})."])
+    run = test.run(react, {"goal": "When?"})
+    assert run.output["text"] == f"Noon, says {PAGE.source} [1]. Or [here]({PAGE.source})."
+    assert [citation["source"] for citation in run.output["citations"]] == [PAGE.source]
+
+
+def test_a_crash_at_any_commit_changes_nothing() -> None:
+    replies: list[Reply | str] = [calls(SEARCH, FETCH), calls(("wait", {"seconds": 30})), "Seven [1]."]
+    outputs = []
+    for crash_after in range(1, 8):
+        test, _ = engine(replies * 2)
+        run = test.run(react, "When?", crash_after=crash_after)
+        assert run.status == "succeeded", (crash_after, run.error)
+        outputs.append(run.output)
+    assert outputs == [outputs[0]] * len(outputs)
+
+
+def test_a_pause_is_the_runs_own() -> None:
+    test, model = engine([calls(("wait", {"seconds": 7200})), "done"])
+    began = test.clock.now()
+    run = test.run(react, "Wait two hours.")
+    assert run.status == "succeeded", run.error
+    assert (test.clock.now() - began).total_seconds() >= 7200
+    assert any(step.kind == "sleep" for step in run.steps.values())
+    assert model.requests[1].messages[-1].text == "Waited 2 hours."
+
+
+@pytest.mark.parametrize("seconds", [None, "soon", -1, 1e12, True])
+def test_an_impossible_pause_is_told_to_the_model(seconds: Any) -> None:
+    test, model = engine([calls(("wait", {"seconds": seconds})), "done"])
+    assert test.run(react, "Wait.").status == "succeeded"
+    assert "pause" in model.requests[1].messages[-1].text
+
+
+def test_tools_that_the_agent_does_not_have_are_not_called() -> None:
+    test, model = engine([calls(("delete_all", {})), "done"])
+    run = test.run(react, "Go.")
+    assert run.output["text"] == "done"
+    assert not [key for key in run.steps if "tool:" in key]
+    assert "There is no tool named 'delete_all'" in model.requests[1].messages[-1].text
+
+
+def test_after_the_last_round_it_answers_without_tools() -> None:
+    test, model = engine([calls(SEARCH), calls(SEARCH), "What I have."], max_rounds=2)
+    run = test.run(react, "When?")
+    assert run.output["text"] == "What I have."
+    assert model.requests[-1].tools == ()
+    assert "Answer now" in model.requests[-1].messages[-1].text
+
+
+def test_a_model_that_never_answers_fails_with_a_clear_reason() -> None:
+    test, _ = engine([calls(SEARCH)] * 3, max_rounds=2)
+    run = test.run(react, "When?")
+    assert run.status == "failed"
+    assert run.error["type"] == "TooManyRounds"
+    assert "after 2 rounds" in run.error["message"]
+
+
+@pytest.mark.parametrize("given", [None, "", "  ", {}, {"goal": ""}, {"goal": 5}, ["x"]])
+def test_needs_a_goal(given: Any) -> None:
+    test, _ = engine([])
+    run = test.run(react, given)
+    assert run.status == "failed"
+    assert run.error["type"] == "NeedsGoal"
+
+
+def test_an_answer_cut_at_the_limit_says_so() -> None:
+    test, _ = engine([Reply("assistant", "Half", finish="length", model="test:m")])
+    assert "limit of output was reached" in test.run(react, "Why?").output["text"]
+
+
+def test_offline_runs_without_an_agent_and_cites_the_step() -> None:
+    test = WorkflowTest(model=ModelAccess(), tools=ScriptedTools(search_documents=search_documents))
+    run = test.run(react, "When does the harbour open?")
+    assert run.status == "succeeded", run.error
+    (citation,) = run.output["citations"]
+    assert citation["quote"] == "The harbour opens at seven."
+    assert citation["step"].endswith("tool:search_documents#0")
