@@ -2,26 +2,22 @@
 
 import os
 
-from django.conf import settings
-from django.core.asgi import get_asgi_application
+import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentsite.settings")
-if not settings.configured:
-    # Under ASGI every request has a database connection of its own; a pool keeps them from being opened anew and from
-    # being left behind. Workers must not have one: it does not survive their fork.
-    os.environ.setdefault("DATABASE_POOL", "true")
+django.setup(set_prefix=False)
 
-http = get_asgi_application()
-
+# These import models, which exist only once Django has been set up.
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
 
 from agents.live.routing import websocket_urlpatterns
+from agentsite.handler import Handler
 
 application = ProtocolTypeRouter(
     {
-        "http": http,
+        "http": Handler(),
         "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
     }
 )

@@ -141,17 +141,15 @@ _sqlite: dict[str, Any] = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(V
 _database: dict[str, Any] = env.db("DATABASE_URL") if env.str("DATABASE_URL", default="") else _sqlite
 # A unix socket's folder is written percent-encoded in the place of the host.
 _database["HOST"] = unquote(_database.get("HOST") or "")
-_is_web = env.bool("DATABASE_POOL", default=False)
 _options: dict[str, Any] = _database.setdefault("OPTIONS", {})
 if _database["ENGINE"] == _sqlite["ENGINE"]:
     # IMMEDIATE: a transaction that reads before it writes waits for its turn instead of failing half-way.
     _options.setdefault("transaction_mode", "IMMEDIATE")
     _options.setdefault("timeout", 20)
     _options.setdefault("init_command", "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA temp_store=MEMORY")
-elif _is_web:
-    _options.setdefault("pool", {"min_size": 1, "max_size": 16, "timeout": 10})
-_database["CONN_MAX_AGE"] = 0 if _is_web else None
-_database["CONN_HEALTH_CHECKS"] = _is_web
+# Every thread keeps its connection (see agentsite.handler for those of requests); a dead one is noticed before use.
+_database["CONN_MAX_AGE"] = None
+_database["CONN_HEALTH_CHECKS"] = True
 DATABASES = {"default": _database}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 from django.db import transaction
 from django.utils import timezone
 
-from agents.live.notify import announce
+from agents.engine.notify import announce
 from agents.models import (
     ENDED,
     Agent,
@@ -88,5 +88,5 @@ def add_events(run: Run, *kinds: str, status: str = "", **data: Any) -> int:
             row.status = status
             row.finished_at = now if status in ENDED else None
         row.save()
-        announce()
+        announce(live=True)
     return row.last_event

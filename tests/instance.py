@@ -26,7 +26,7 @@ START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 ADMIN_PASSWORD = "correct horse battery staple"
 # What a developer may have exported for an instance of their own must not leak into the tests'.
-OWN_SETTINGS = ("DATABASE_URL", "DATABASE_POOL", "PUBLIC_URL", "ALLOWED_HOSTS", "SECRET_KEY", "DEBUG", "WORKERS")
+OWN_SETTINGS = ("DATABASE_URL", "PUBLIC_URL", "ALLOWED_HOSTS", "SECRET_KEY", "DEBUG", "WORKERS")
 
 T = TypeVar("T")
 

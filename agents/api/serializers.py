@@ -49,9 +49,9 @@ class NewRun(StrictSerializer):
     agent = serializers.CharField(required=False, max_length=60)
     workflow = serializers.CharField(required=False, max_length=100)
     input = AnyJSON(required=False, default=None, help_text='A bare string stands for {"goal": …}.')
-    priority = serializers.IntegerField(required=False, default=0, min_value=-100, max_value=100)
+    priority = serializers.IntegerField(required=False, default=0, min_value=-10, max_value=10)
     tags = serializers.ListField(
-        child=serializers.CharField(max_length=60), required=False, default=list, max_length=MAX_TAGS
+        child=serializers.CharField(max_length=50), required=False, default=list, max_length=MAX_TAGS
     )
     not_before = serializers.DateTimeField(required=False, allow_null=True, default=None)
 

@@ -14,7 +14,7 @@ import structlog
 from django.db import connections
 from psycopg import sql
 
-from agents.live.notify import CHANNEL
+from agents.engine.journal.postgres import LIVE_CHANNEL
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +39,7 @@ async def _listen(poke: Poke) -> None:
     while True:
         try:
             async with await psycopg.AsyncConnection.connect(**_parameters(), autocommit=True) as connection:
-                await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(CHANNEL)))
+                await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(LIVE_CHANNEL)))
                 delay = FIRST_DELAY
                 # What was announced while nobody listened.
                 poke()

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from django.db import connection, connections
 
+from agents.engine.notify import announce
 from agents.live import hub as hub_module
 from agents.live import notices, reads, subscription
 from agents.live.hub import Hub
 from agents.live.messages import LiveEvent, LivePartial, Message, RunState
-from agents.live.notify import announce
 from agents.live.subscription import Subscription
 from agents.models import Partial, Run, RunStatus
 from tests.factories import add_events, make_run, make_workspace
@@ -120,7 +120,7 @@ async def test_a_state_that_changes_without_an_event_is_told(run: Run) -> None:
 
         def pause() -> None:
             Run.objects.filter(pk=run.pk).update(reason="waiting: a slot")
-            announce()
+            announce(live=True)
 
         await write(pause)
         state = await take(client, RunState)
@@ -188,7 +188,7 @@ async def test_clients_that_come_and_go_while_a_run_writes(run: Run) -> None:
 async def test_streamed_text_comes_once_and_begins_anew_for_each_client(run: Run) -> None:
     def say(number: int, text: str) -> None:
         Partial.objects.create(run=run, key="think#0", attempt=1, number=number, text=text)
-        announce()
+        announce(live=True)
 
     hub = Hub()
     await write(say, 1, "One ")
@@ -253,7 +253,7 @@ async def test_a_list_gives_its_runs_and_then_what_changes(run: Run) -> None:
     def start() -> Run:
         other = make_run(run.workspace)
         make_run()
-        announce()
+        announce(live=True)
         return other
 
     async with Hub().subscribe_runs(run.workspace_id) as board:
@@ -279,7 +279,7 @@ async def test_a_list_is_told_seldom_however_much_changes(run: Run) -> None:
         start = loop.time()
         for step in range(100):
             await write(lambda step=step: Run.objects.filter(pk=run.pk).update(steps_done=step))
-            await write(announce)
+            await write(announce, live=True)
         seconds = loop.time() - start
         counting.cancel()
     assert told <= seconds / 0.3 + 2
