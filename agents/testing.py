@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from concurrent.futures import Future
 from concurrent.futures import Executor as FutureExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -32,7 +32,7 @@ from agents.engine.journal.journal import Journal
 from agents.engine.journal.memory import MemoryRun, MemoryStore
 from agents.engine.journal.transitions import wake
 from agents.engine.messages import Reply, ToolResult
-from agents.engine.ports import AgentConfig, CallInfo, ModelRequest, Ports, ToolSpec
+from agents.engine.ports import AgentConfig, CallInfo, ModelPort, ModelRequest, Ports, ToolPort, ToolSpec
 from agents.engine.records import ChildRecord, ClaimRequest, History, MessageRecord, StepRecord, Target, WaitRecord
 from agents.engine.registry import WorkflowFunction, find_workflow, known_workflows
 
@@ -122,10 +122,15 @@ class WorkflowTest:
     linger = 0.0
 
     def __init__(
-        self, *, model: Any = None, tools: Any = None, agent: AgentConfig | None = None, clock: ManualClock | None = None
+        self,
+        *,
+        model: ModelPort | None = None,
+        tools: ToolPort | None = None,
+        agent: AgentConfig | None = None,
+        clock: ManualClock | None = None,
     ) -> None:
         self.store = MemoryStore()
-        self.clock = clock or ManualClock()
+        self._clock = clock or ManualClock()
         self.ports = Ports(model or ScriptedModel(), tools or ScriptedTools(), _NoPartials(), _MemoryArtifacts())
         self.agent = agent
         self.journal = self._new_journal()
@@ -155,9 +160,7 @@ class WorkflowTest:
         self.store.add_run(child)
         return child.id
 
-    def resume(
-        self, run_id: UUID, *, crash_after: int = 0, crash_when: Callable[[], bool] | None = None
-    ) -> TestRun:
+    def resume(self, run_id: UUID, *, crash_after: int = 0, crash_when: Callable[[], bool] | None = None) -> TestRun:
         """Let everything that is queued or due run on."""
         self._crash_after, self._crash_when = crash_after, crash_when
         asyncio.run(self._run_all())
@@ -174,6 +177,11 @@ class WorkflowTest:
         self.store.insert_messages([message], self.clock.now())
         run.waits = wake(run.row, run.waits, [name]) if run.row.status == "waiting" else run.waits
         run.row.wakes += run.row.status == "running"
+
+    @property
+    def clock(self) -> ManualClock:
+        """The clock that this test moves."""
+        return self._clock
 
     # -- what executions need ------------------------------------------------------------------------------------
 
@@ -285,7 +293,7 @@ class _Inline(FutureExecutor):
         future: Future[Any] = Future()
         try:
             future.set_result(fn(*args, **kwargs))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 (an executor hands every failure on)
             future.set_exception(error)
         return future
 

@@ -197,5 +197,3 @@ async def _abandon(x: Execution, branches: Sequence[tuple[Branch, Scope]]) -> No
 def _close(awaitable: Awaitable[Any]) -> None:
     if inspect.iscoroutine(awaitable):
         awaitable.close()
-
-

@@ -19,7 +19,10 @@ import orjson
 from agents.engine.errors import NotEncodable
 
 JSON: TypeAlias = Any
-"""None, bool, int, float, str, list or dict with str keys, nested. (Any: mypy's recursive aliases cost more than they find.)"""
+"""None, bool, int, float, str, list or dict with str keys, nested.
+
+(Any: recursive aliases cost a reader more than the type checker would find.)
+"""
 
 MAX_DEPTH = 200
 INT64 = 2**63

@@ -311,4 +311,3 @@ class Context:
         if scope is None or scope.task is not asyncio.current_task():
             raise ForeignTask(what)
         return scope
-

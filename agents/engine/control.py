@@ -21,7 +21,7 @@ from agents.engine.scope import is_superseded_with
 from agents.models import ENDED, Inbox, Run, RunEvent, RunStatus, Step, StepStatus, Wait, WaitKind, Wanted
 
 
-class CannotDo(Exception):  # noqa: N818
+class CannotDo(Exception):
     """The run's state does not allow it; the message says why."""
 
 
@@ -164,9 +164,7 @@ def _tell_parent(run: Run) -> None:
     if parent is None or parent.status in ENDED:
         return
     data = decode(child_outcome(run.status, None, None))
-    Inbox.objects.get_or_create(
-        run_id=parent.id, token=str(run.id), defaults={"name": run.parent_key, "data": data}
-    )
+    Inbox.objects.get_or_create(run_id=parent.id, token=str(run.id), defaults={"name": run.parent_key, "data": data})
     _wake(parent, [run.parent_key])
 
 
@@ -223,5 +221,3 @@ def _log(run: Run, kind: str, data: JSON) -> None:
 def _save(run: Run) -> None:
     run.save(update_fields=("status", "reason", "wanted", "wakes", "last_event", "error", "finished_at"))
     announce(queue=True, live=True)
-
-

@@ -46,7 +46,7 @@ class Driver:
         self.settings = settings
         self.ports = ports
         self.queue = queue
-        self.clock = WorkerClock()
+        self._clock = WorkerClock()
         self.lease_seconds = settings.lease
         self.short_pause = settings.short_pause
         self.linger = settings.linger
@@ -59,7 +59,7 @@ class Driver:
         self._reading = ThreadPoolExecutor(1, "history")
         self._chores = ThreadPoolExecutor(1, "chores")
         self._steps = ThreadPoolExecutor(THREADS, "step")
-        self.journal = Journal(self._writer_store, 0, self._writing, self.clock, on_lost=self._on_lost)
+        self.journal = Journal(self._writer_store, 0, self._writing, self._clock, on_lost=self._on_lost)
         self._agents: dict[int, AgentConfig] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._due = asyncio.Event()
@@ -72,7 +72,9 @@ class Driver:
 
     async def run(self) -> None:
         """Work until `stop` is called, then drain."""
-        await self._register()
+        stopping = asyncio.create_task(self._stop.wait())
+        if not await self._registered(stopping):
+            return
         loops = [
             self.journal.write_forever(),
             self._claim_forever(),
@@ -81,7 +83,6 @@ class Driver:
             self._sweep_forever(),
         ]
         tasks = [asyncio.create_task(loop) for loop in loops]
-        stopping = asyncio.create_task(self._stop.wait())
         try:
             done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
             for task in done - {stopping}:
@@ -103,6 +104,11 @@ class Driver:
     def stop(self) -> None:
         """Drain and end. Belongs to the loop."""
         self._stop.set()
+
+    @property
+    def clock(self) -> WorkerClock:
+        """The database's time, as this worker knows it."""
+        return self._clock
 
     # -- what executions need ------------------------------------------------------------------------------------
 
@@ -217,7 +223,7 @@ class Driver:
             is_alive = await self._once(lambda: leases.heartbeat(self.worker_id, busy=len(self.executions)))
             if is_alive:
                 self._lease_until = began + self.settings.lease
-                self.clock.set(await self._once(leases.database_now))
+                self._clock.set(await self._once(leases.database_now))
                 known = set(self.executions)
                 await self._once(lambda: leases.release_unknown(self.worker_id, known))
             else:
@@ -233,16 +239,24 @@ class Driver:
             execution.lose()
         await self._register()
 
+    async def _registered(self, stopping: asyncio.Task[Any]) -> bool:
+        """Register, for as long as it takes the database to be there; False if the worker is to stop before."""
+        registering = asyncio.create_task(self._register())
+        await asyncio.wait([stopping, registering], return_when=asyncio.FIRST_COMPLETED)
+        if registering.done():
+            registering.result()
+            return True
+        registering.cancel()
+        return False
+
     async def _register(self) -> None:
         began = time.monotonic()
         worker = await self._chore(
-            lambda: leases.register_worker(
-                queue=self.queue, slots=self.settings.slots, lease=self.settings.lease
-            )
+            lambda: leases.register_worker(queue=self.queue, slots=self.settings.slots, lease=self.settings.lease)
         )
         self.worker_id = self.journal.worker_id = worker.pk
         self._lease_until = began + self.settings.lease
-        self.clock.set(await self._chore(leases.database_now))
+        self._clock.set(await self._chore(leases.database_now))
 
     async def _sweep_forever(self) -> None:
         forget_at = 0.0

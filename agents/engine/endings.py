@@ -52,9 +52,7 @@ def cancelled(x: Execution) -> Change:
 def parked(x: Execution, waits: Sequence[WaitRecord]) -> Change:
     """Let the run wait without a worker."""
     reason = _reason(waits)
-    listed = [
-        {"kind": w.kind, "key": w.key, "due_at": w.due_at.isoformat() if w.due_at else None} for w in waits[:20]
-    ]
+    listed = [{"kind": w.kind, "key": w.key, "due_at": w.due_at.isoformat() if w.due_at else None} for w in waits[:20]]
     kind = "run_paused" if any(wait.kind == "paused" for wait in waits) else "run_waiting"
     x.log(kind, {"reason": reason, "waits": listed})
     change = x.change()

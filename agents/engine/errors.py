@@ -1,19 +1,19 @@
 """What can go wrong in the engine.
 
-    EngineError
-    ├── StepFailed            what a workflow sees when a step has failed for good
-    │   └── StepTimeout       … because its time was up
-    ├── Retryable             a step asks for another attempt
-    ├── Permanent             a step says that another attempt is useless
-    ├── NoEffect              an unsafe step says that it surely did nothing
-    ├── WorkflowError         the workflow's code is wrong
-    │   ├── UnknownWorkflow
-    │   ├── ForeignTask
-    │   └── NotEncodable
-    └── LeaseLost             another worker holds the run now
+EngineError
+├── StepFailed            what a workflow sees when a step has failed for good
+│   └── StepTimeout       … because its time was up
+├── Retryable             a step asks for another attempt
+├── Permanent             a step says that another attempt is useless
+├── NoEffect              an unsafe step says that it surely did nothing
+├── WorkflowError         the workflow's code is wrong
+│   ├── UnknownWorkflow
+│   ├── ForeignTask
+│   └── NotEncodable
+└── LeaseLost             another worker holds the run now
 
-    ControlFlow (BaseException)
-    └── Sealed                the run was parked, cancelled or lost: nothing it does counts any more
+ControlFlow (BaseException)
+└── Sealed                the run was parked, cancelled or lost: nothing it does counts any more
 """
 
 from __future__ import annotations

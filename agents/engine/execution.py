@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-
 LOG_MESSAGE = "log"
 """Name of messages that are entries for the run's log: [kind, data]."""
 
@@ -54,10 +53,12 @@ class Host(Protocol):
 
     journal: Journal
     ports: Ports
-    clock: Clock
     lease_seconds: float
     short_pause: float
     linger: float
+
+    @property
+    def clock(self) -> Clock: ...
 
     async def load_messages(self, run_id: UUID) -> History: ...
 

@@ -155,9 +155,7 @@ def wake_due() -> Sweep:
         with transaction.atomic():
             runs = Run.objects.select_for_update(skip_locked=True, no_key=True).order_by("id")
             waiting = {run.id: run for run in runs.filter(id__in=set(due)).only("id", "status", "last_event")}
-            paused = set(
-                Wait.objects.filter(run_id__in=waiting, kind=WaitKind.PAUSED).values_list("run_id", flat=True)
-            )
+            paused = set(Wait.objects.filter(run_id__in=waiting, kind=WaitKind.PAUSED).values_list("run_id", flat=True))
             ready = [id for id, run in waiting.items() if run.status == RunStatus.WAITING and id not in paused]
             not_waiting = [id for id, run in waiting.items() if run.status != RunStatus.WAITING]
             Wait.objects.filter(run_id__in=[*ready, *not_waiting]).delete()

@@ -19,7 +19,10 @@ EVERY = 0.1
 
 
 class DatabasePartials:
-    """Writes streamed text on a thread and a connection of its own; what can't be written is dropped, the step goes on."""
+    """Writes streamed text on a thread and a connection of its own.
+
+    What can't be written is dropped: the step does not wait for its watchers.
+    """
 
     def __init__(self) -> None:
         self._texts: dict[tuple[UUID, str, int], list[str]] = defaultdict(list)

@@ -12,6 +12,8 @@ from agents.engine.canonical import JSON
 from agents.engine.messages import Message, Reply, ToolResult
 from agents.engine.retry import Retry
 
+NO_RUN = UUID(int=0)
+"""For a request that belongs to no run."""
 Effect = Literal["none", "idempotent", "unsafe"]
 """What doing a thing twice means: nothing, the same as once, or harm."""
 
@@ -56,7 +58,7 @@ class ModelRequest:
     temperature: float | None = None
     max_output_tokens: int | None = None
     workspace_id: int = 0
-    run_id: UUID = UUID(int=0)
+    run_id: UUID = NO_RUN
     step_key: str = ""
     deadline: float | None = None
 

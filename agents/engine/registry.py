@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,7 +12,7 @@ from agents.engine.errors import UnknownWorkflow
 if TYPE_CHECKING:
     from agents.engine.context import Context
 
-WorkflowFunction = Callable[["Context", Any], Awaitable[Any]]
+WorkflowFunction = Callable[["Context", Any], Coroutine[Any, Any, Any]]
 Function = TypeVar("Function", bound=WorkflowFunction)
 
 
@@ -36,7 +36,8 @@ def workflow(name: str) -> Callable[[Function], Function]:
     """
 
     def register(function: Function) -> Function:
-        if not inspect.iscoroutinefunction(function):
+        is_async: bool = inspect.iscoroutinefunction(function)
+        if not is_async:
             raise TypeError(f"The workflow {name!r} must be an async function (async def).")
         known = _workflows.get(name)
         if known is not None and known.function.__qualname__ != function.__qualname__:

@@ -254,7 +254,9 @@ async def _record_success(x: Execution, step: OpenStep, attempt: Attempt, text: 
         change.streamed.append(record.key)
     if attempt.artifact is not None:
         change.artifacts.append(attempt.artifact)
-        x.log("artifact_saved", {"id": attempt.artifact.id, "name": attempt.artifact.name, "size": attempt.artifact.size})
+        x.log(
+            "artifact_saved", {"id": attempt.artifact.id, "name": attempt.artifact.name, "size": attempt.artifact.size}
+        )
     try:
         await x.commit()
     except Unwritable as error:
@@ -283,7 +285,7 @@ async def _after_failure(x: Execution, step: OpenStep, plan: Plan, error: Except
     pause = None
     if not isinstance(error, (Permanent, NotEncodable)):
         retry_after = error.retry_after if isinstance(error, Retryable) else None
-        pause = plan.retry.pause_after(failures, Random(f"{x.id}{record.key}{failures}"), retry_after)
+        pause = plan.retry.pause_after(failures, Random(f"{x.id}{record.key}{failures}"), retry_after)  # noqa: S311 (jitter)
     if step.streamed:
         x.change().streamed.append(record.key)
     if pause is None:

@@ -104,5 +104,3 @@ async def _ended(x: Execution, key: str, join: str) -> StepRecord:
         record = fail_step(x, record, {"type": error["type"], "message": error["message"]})
     await x.commit()
     return record
-
-

@@ -32,9 +32,7 @@ class RunEvent(models.Model):
 class Inbox(models.Model):
     """What others tell a run. Its lease holder turns each message into a step or an event, in order by name."""
 
-    run = models.ForeignKey(
-        Run, on_delete=models.DO_NOTHING, related_name="inbox", db_constraint=False, db_index=False
-    )
+    run = models.ForeignKey(Run, on_delete=models.DO_NOTHING, related_name="inbox", db_constraint=False, db_index=False)
     name = models.CharField(max_length=500)
     token = models.CharField(max_length=100)
     data = JSONTextField(null=True)

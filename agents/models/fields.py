@@ -13,7 +13,13 @@ __all__ = ["JSONTextField", "uuid7"]
 
 
 if TYPE_CHECKING:
-    TextField = models.TextField[Any, Any]
+
+    class TextField(models.TextField[Any, Any]):
+        """A text field whose Python value may be anything; the plugin reads these two."""
+
+        _pyi_private_set_type: Any
+        _pyi_private_get_type: Any
+
 else:
     TextField = models.TextField  # generic for the type checker only
 

@@ -26,9 +26,7 @@ class Step(models.Model):
     `finished_at` never go back within a run, so they also order its steps.
     """
 
-    run = models.ForeignKey(
-        Run, on_delete=models.DO_NOTHING, related_name="steps", db_constraint=False, db_index=False
-    )
+    run = models.ForeignKey(Run, on_delete=models.DO_NOTHING, related_name="steps", db_constraint=False, db_index=False)
     key = models.CharField(max_length=500)
     kind = models.CharField(max_length=12)
     name = models.CharField(max_length=100)

@@ -6,7 +6,7 @@ from django.contrib.auth.models import AbstractUser
 from django.db import models
 
 
-class User(AbstractUser):
+class User(AbstractUser):  # type: ignore[django-manager-missing]  # knox, whose token points here, is untyped
     """A person who logs in."""
 
     time_zone = models.CharField(max_length=50, blank=True, help_text="IANA name; empty: the browser's.")

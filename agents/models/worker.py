@@ -44,7 +44,9 @@ class Worker(models.Model):
     class Meta:
         ordering = ("-id",)
         constraints = (models.CheckConstraint(condition=Q(state__in=WorkerState.values), name="worker_state_known"),)
-        indexes = (models.Index(fields=("host_id",), name="worker_living", condition=Q(state__in=("alive", "draining"))),)
+        indexes = (
+            models.Index(fields=("host_id",), name="worker_living", condition=Q(state__in=("alive", "draining"))),
+        )
 
     def __str__(self) -> str:
         return self.name

@@ -7,7 +7,7 @@ from django.db import models
 from knox.models import AbstractAuthToken
 
 
-class Workspace(models.Model):
+class Workspace(models.Model):  # type: ignore[django-manager-missing]  # knox, whose token points here, is untyped
     """The tenant: everything belongs to exactly one."""
 
     slug = models.SlugField(max_length=50, unique=True)

@@ -34,7 +34,7 @@ RECONNECT_PAUSE = 0.5
 FLAGS_EVERY = 0.2
 
 
-class RunBroker(ORM):  # type: ignore[misc]  # django_q has no types
+class RunBroker(ORM):
     """Watches the runs table (cluster `runs`) and OrmQ (every cluster) of the default database."""
 
     def __init__(self, list_key: str | None = None) -> None:

@@ -35,7 +35,7 @@ def run_cluster(queue: str) -> int:
 
     The variable Q_CLUSTER_NAME must have named the queue when django_q was first imported.
     """
-    if stock.Conf.CLUSTER_NAME != queue:
+    if queue != stock.Conf.CLUSTER_NAME:
         raise RuntimeError(f"Set Q_CLUSTER_NAME={queue} before starting: django-q2 reads it at import.")
     _mend()
     cluster = StoppableCluster()
@@ -44,7 +44,7 @@ def run_cluster(queue: str) -> int:
     return 0 if cluster.stop_requested else EXIT_SENTINEL_DIED
 
 
-class StoppableCluster(Cluster):  # type: ignore[misc]  # django_q has no types
+class StoppableCluster(Cluster):
     """Remembers that it was told to stop."""
 
     stop_requested = False
@@ -56,7 +56,7 @@ class StoppableCluster(Cluster):  # type: ignore[misc]  # django_q has no types
             self.stop_event.set()
 
 
-class HardenedSentinel(Sentinel):  # type: ignore[misc]  # django_q has no types
+class HardenedSentinel(Sentinel):
     """A sentinel that only its main process can stop, and that leaves no orphans."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

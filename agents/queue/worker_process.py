@@ -37,7 +37,7 @@ def worker_settings() -> WorkerSettings:
 
 def bind_ports(make: Callable[[], Ports]) -> None:
     """Say how the ports of a worker process are made; called once, when Django starts."""
-    global _make_ports  # noqa: PLW0603 (bound once, by the app)
+    global _make_ports
     _make_ports = make
 
 
@@ -91,7 +91,7 @@ class DriverThread:
 
 def start() -> DriverThread:
     """Start this process's driver."""
-    global _current  # noqa: PLW0603 (one driver per process, reached by django-q2's task functions)
+    global _current
     _current = DriverThread()
     _current.start()
     return _current

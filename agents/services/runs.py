@@ -156,7 +156,7 @@ def _version(workspace: Workspace, agent: Agent | None, workflow: str) -> AgentV
 def _check(priority: int, tags: Sequence[str], idempotency_key: str) -> None:
     if priority not in PRIORITIES:
         raise InvalidInput(f"A priority is a whole number from {PRIORITIES[0]} to {PRIORITIES[-1]}.", "priority")
-    if len(tags) > MAX_TAGS or not all(isinstance(tag, str) and 0 < len(tag) <= MAX_TAG for tag in tags):
+    if len(tags) > MAX_TAGS or not all(0 < len(tag) <= MAX_TAG for tag in tags):
         raise InvalidInput(f"Tags are at most {MAX_TAGS} texts of 1 to {MAX_TAG} characters.", "tags")
     if len(idempotency_key) > MAX_KEY:
         raise InvalidInput(f"An Idempotency-Key has at most {MAX_KEY} characters.", "Idempotency-Key")
@@ -179,8 +179,9 @@ def _encoded(value: JSON, field: str) -> str:
 
 
 def _queue(run: Run, not_before: datetime | None, by: User | None) -> None:
-    is_delayed = not_before is not None and not_before > run.created_at
-    if is_delayed:
+    is_delayed = False
+    if not_before is not None and not_before > run.created_at:
+        is_delayed = True
         run.status = RunStatus.WAITING
         run.reason = f"waiting until {not_before:%Y-%m-%d %H:%M:%S} UTC"
         Wait.objects.create(run=run, kind=WaitKind.TIMER, due_at=not_before, name="not_before")
@@ -202,7 +203,8 @@ def next_rank(workspace_id: int, now: datetime) -> int:
     greatest = "max" if connection.vendor == "sqlite" else "greatest"
     with connection.cursor() as cursor:
         cursor.execute(
-            f"UPDATE agents_workspace SET queue_tag = {greatest}(queue_tag, %s) + %s WHERE id = %s RETURNING queue_tag",
+            f"UPDATE agents_workspace SET queue_tag = {greatest}(queue_tag, %s) + %s"  # noqa: S608 (a function's name)
+            " WHERE id = %s RETURNING queue_tag",
             [int(now.timestamp() * 1_000_000), RUN_COST_US, workspace_id],
         )
         return int(cursor.fetchone()[0])

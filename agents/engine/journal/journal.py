@@ -17,6 +17,7 @@ from agents.engine.clock import Clock
 from agents.engine.errors import LeaseLost
 from agents.engine.journal.store import Store, Unavailable, Unwritable
 from agents.engine.records import (
+    Answer,
     Batch,
     BatchResult,
     Change,
@@ -152,24 +153,25 @@ class Journal:
         self.batches_written += 1
         if claim and not claim[1].done():
             claim[1].set_result(result.claimed)
-        postponed = False
         for entry, answer in zip(entries, result.answers, strict=True):
-            match answer:
-                case Committed():
-                    for step in entry.change.steps.values():
-                        step.is_stored = True
-                    for waiter in entry.waiters:
-                        if not waiter.done():
-                            waiter.set_result(answer)
-                case Refused():
-                    _fail(entry, LeaseLost())
-                    self.on_lost(entry.change.run_id)
-                case Postponed():
-                    postponed = True
-                    self._put_back(entry)
-        if postponed:
+            self._hand_out(entry, answer)
+        if any(isinstance(answer, Postponed) for answer in result.answers):
             # The row is held by somebody for a moment (a cancel, another batch): do not spin on it.
             await asyncio.sleep(0.002)
+
+    def _hand_out(self, entry: Entry, answer: Answer) -> None:
+        match answer:
+            case Committed():
+                for step in entry.change.steps.values():
+                    step.is_stored = True
+                for waiter in entry.waiters:
+                    if not waiter.done():
+                        waiter.set_result(answer)
+            case Refused():
+                _fail(entry, LeaseLost())
+                self.on_lost(entry.change.run_id)
+            case Postponed():
+                self._put_back(entry)
 
     async def _commit(self, batch: Batch) -> BatchResult:
         """Write a batch, for as long as it takes the database to come back."""
@@ -199,7 +201,7 @@ class Journal:
             held = {id: (epoch, wakes, wanted) for id, epoch, wakes, wanted in self.store.watch(self.worker_id)}
         except Unavailable:
             return None
-        answers: list[Committed | Refused | Postponed] = []
+        answers: list[Answer] = []
         for change in batch.changes:
             epoch, wakes, wanted = held.get(change.run_id, (0, 0, ""))
             if epoch == change.epoch:

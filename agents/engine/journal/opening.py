@@ -14,7 +14,7 @@ def open_store() -> Store:
     """Give a store with a connection of its own, opened at its first use."""
     if connection.vendor == "sqlite":
         return SqliteStore(str(connection.settings_dict["NAME"]))
-    parameters = connection.get_connection_params()  # type: ignore[no-untyped-call]  # not in django-stubs
+    parameters = connection.get_connection_params()
     for django_own in ("cursor_factory", "context", "pool", "server_side_binding"):
         parameters.pop(django_own, None)
     # A statement that hangs must fail before others may take this worker for dead.

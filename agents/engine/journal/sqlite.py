@@ -29,19 +29,19 @@ from agents.engine.records import (
     WaitRecord,
 )
 
-STEP_COLUMNS = (
-    "status, attempt, attempts, digest, input, outcome, large, error, input_tokens, output_tokens, cost_microusd,"
-    " finished_at, effect, label, run_id, key, kind, name, started_at"
+INSERT_STEP = (
+    "INSERT INTO agents_step (status, attempt, attempts, digest, input, outcome, large, error, input_tokens,"
+    " output_tokens, cost_microusd, finished_at, effect, label, run_id, key, kind, name, started_at, superseded)"
+    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,0)"
 )
-INSERT_STEP = f"INSERT INTO agents_step ({STEP_COLUMNS}, superseded) VALUES ({', '.join('?' * 19)}, 0)"
 UPDATE_STEP = (
     "UPDATE agents_step SET status=?, attempt=?, attempts=?, digest=?, input=coalesce(?, input), outcome=?, large=?,"
     " error=?, input_tokens=?, output_tokens=?, cost_microusd=?, finished_at=?, effect=?, label=?"
     " WHERE run_id=? AND key=? AND NOT superseded"
 )
-RUN_COLUMNS = (
-    "id, status, reason, wanted, worker_id, epoch, wakes, last_event, steps_done, input_tokens, output_tokens,"
-    " cost_microusd, output, error, finished_at"
+LOCK_RUNS = (
+    "SELECT id, status, reason, wanted, worker_id, epoch, wakes, last_event, steps_done, input_tokens, output_tokens,"
+    " cost_microusd, output, error, finished_at FROM agents_run WHERE id IN (SELECT value FROM json_each(?))"
 )
 UPDATE_RUN = (
     "UPDATE agents_run SET status=?, reason=?, wanted=?, worker_id=?, epoch=?, wakes=?, last_event=?, steps_done=?,"
@@ -102,10 +102,9 @@ class SqliteStore(Store):
             raise Unwritable(str(error)) from error
 
     def lock_runs(self, ids: Sequence[UUID]) -> dict[UUID, RunRow]:
-        cursor = self.connection.execute(
-            f"SELECT {RUN_COLUMNS} FROM agents_run WHERE id IN (SELECT value FROM json_each(?))", (_ids(ids),)
-        )
-        return {(id := UUID(row[0])): RunRow(id, *row[1:14], _when(row[14])) for row in cursor}
+        cursor = self.connection.execute(LOCK_RUNS, (_ids(ids),))
+        rows = ((UUID(row[0]), *row[1:14], _when(row[14])) for row in cursor)
+        return {row[0]: RunRow(*row) for row in rows}
 
     def update_runs(self, rows: Sequence[RunRow]) -> None:
         self.connection.executemany(
@@ -167,7 +166,8 @@ class SqliteStore(Store):
         run = self.connection.executemany
         if superseded := [(c.run_id.hex, key) for c in changes for key in c.superseded]:
             run("UPDATE agents_step SET superseded=1 WHERE run_id=? AND key=? AND NOT superseded", superseded)
-        new, old = [], []
+        new: list[tuple[Any, ...]] = []
+        old: list[tuple[Any, ...]] = []
         for change in changes:
             for step in change.steps.values():
                 (old if step.is_stored else new).append(_step_row(change.run_id, step))
@@ -341,7 +341,8 @@ def _step(row: tuple[Any, ...]) -> StepRecord:
     started_at = _when(row[4])
     assert started_at is not None
     large = UUID(row[13]) if row[13] else None
-    return StepRecord(*row[1:4], started_at, *row[5:13], large, *row[14:18], _when(row[18]), is_stored=True)
+    values = (*row[1:4], started_at, *row[5:13], large, *row[14:18], _when(row[18]), True)
+    return StepRecord(*values)
 
 
 def _artifact_row(change: Change, artifact: Any) -> tuple[Any, ...]:
@@ -361,12 +362,6 @@ def _artifact_row(change: Change, artifact: Any) -> tuple[Any, ...]:
 def _claimed(row: tuple[Any, ...]) -> Claimed:
     parent, root, created_at = row[6], row[8], _when(row[14])
     assert created_at is not None
-    return Claimed(
-        UUID(row[0]),
-        *row[1:6],
-        UUID(parent) if parent else None,
-        row[7],
-        UUID(root) if root else None,
-        *row[9:14],
-        created_at=created_at,
-    )
+    ids = (UUID(parent) if parent else None, row[7], UUID(root) if root else None)
+    values = (UUID(row[0]), *row[1:6], *ids, *row[9:14], created_at)
+    return Claimed(*values)

@@ -71,11 +71,11 @@ class Writes:
     has_queued: bool = False
 
 
-class Unavailable(Exception):  # noqa: N818
+class Unavailable(Exception):
     """The database can't be reached at present; the transaction did not happen or its fate is unknown."""
 
 
-class Unwritable(Exception):  # noqa: N818
+class Unwritable(Exception):
     """A value of this batch can't be stored (a constraint, an encoding)."""
 
 
