@@ -68,5 +68,7 @@ def logging_config(*, readable: bool, level: str) -> dict[str, Any]:
             "httpx": {"level": "WARNING"},
             "httpcore": {"level": "WARNING"},
             "daphne": {"level": "WARNING"},
+            # Two lines for every hint that wakes a worker.
+            "django-q": {"level": "WARNING"},
         },
     }

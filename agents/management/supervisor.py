@@ -117,7 +117,8 @@ class Supervisor:
             name = f"{watch.program.name} (pid {watch.child.pid})"
             if self._stage is not None:
                 watch.child = None
-                self._say(f"{name} stopped" if code == 0 else f"{name} stopped: {describe_exit(code)}")
+                asked = code in (0, -signal.SIGTERM)
+                self._say(f"{name} stopped" if asked else f"{name} stopped: {describe_exit(code)}")
             else:
                 self._mourn(watch, f"{name} died: {describe_exit(code)}", now)
 
