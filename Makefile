@@ -30,8 +30,8 @@ lint: setup ## Check style, layers and migrations
 types: setup ## Check types
 	$(BIN)/mypy agentsite agents tools tests benchmarks
 
-bench: setup ## Run the benchmarks; each prints one JSON line
-	@for file in benchmarks/[a-z]*.py; do $(BIN)/python -m benchmarks.$$(basename $$file .py) || exit 1; done
+bench: setup ## Run the benchmarks; each prints one JSON line per database
+	$(BIN)/python -m benchmarks
 
 fmt: setup ## Format the code and mend what can be mended
 	$(BIN)/ruff check --fix .

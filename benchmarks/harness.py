@@ -1,0 +1,156 @@
+"""What a benchmark measures with: a real instance on a database of its own, runs in bulk, clocks and memory."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from uuid import UUID
+
+import psutil
+from django.db import connection, transaction
+from django.db.models import F, Max, Min
+
+from agents.engine.journal.store import RUN_COST_US
+from agents.engine.leases import database_now
+from agents.engine.notify import announce
+from agents.models import ACTIVE, Run, RunEvent, RunStatus, Step, Worker, WorkerState, Workspace
+from agents.services.runs import next_rank, start_run
+from tests.instance import Instance, Process, wait_until
+
+WARM_UP_RUNS = 300
+END_SECONDS = 300.0
+SETTLE_SECONDS = 1.5
+
+
+@dataclass(frozen=True)
+class Span:
+    """When the first of some runs was claimed and when the last one ended."""
+
+    started_at: datetime
+    finished_at: datetime
+
+    @property
+    def seconds(self) -> float:
+        return (self.finished_at - self.started_at).total_seconds()
+
+
+@dataclass(frozen=True)
+class Bench:
+    """An instance that is set up; what a benchmark starts in it is stopped after it."""
+
+    instance: Instance
+
+    @property
+    def workspace(self) -> Workspace:
+        return Workspace.objects.get(slug="default")
+
+    def start_worker(self, *, processes: int = 1, slots: int = 500) -> Process:
+        """Start a cluster of the queue `runs` and wait until its worker processes have registered."""
+        cluster = self.instance.start_worker(WORKERS=str(processes), SLOTS=str(slots))
+        wait_until(lambda: len(self.workers(cluster)) == processes, 60.0, "the worker processes")
+        time.sleep(SETTLE_SECONDS)
+        return cluster
+
+    def workers(self, cluster: Process) -> list[Worker]:
+        """Give the living worker processes of a cluster."""
+        pids = [child.pid for child in cluster.children()]
+        return list(Worker.objects.filter(state=WorkerState.ALIVE, pid__in=pids))
+
+    def start_run(self, workflow: str, **input: float) -> Run:
+        """Queue one run as a request does."""
+        return start_run(workspace=self.workspace, workflow=workflow, input=dict(input))
+
+    def queue_runs(self, workflow: str, count: int, **input: float) -> list[UUID]:
+        """Queue many runs at once: in one transaction, ranked as one request after the other would rank them."""
+        workspace = self.workspace
+        now = database_now()
+        with transaction.atomic():
+            rank = next_rank(workspace.pk, now)
+            runs = [
+                Run(
+                    workspace=workspace,
+                    workflow=workflow,
+                    input=dict(input),
+                    rank=rank + index * RUN_COST_US,
+                    created_at=now,
+                    last_event=1,
+                )
+                for index in range(count)
+            ]
+            Run.objects.bulk_create(runs, batch_size=500)
+            events = [RunEvent(run=run, number=1, kind="run_queued", at=now, data={"by": "bench"}) for run in runs]
+            RunEvent.objects.bulk_create(events, batch_size=500)
+            Workspace.objects.filter(pk=workspace.pk).update(queue_tag=F("queue_tag") + count * RUN_COST_US)
+            announce(queue=True, live=True)
+        return [run.id for run in runs]
+
+    def wait_for_end(self, runs: list[UUID], seconds: float = END_SECONDS) -> Span:
+        """Wait until these runs, queued together, have all succeeded."""
+        among = Run.objects.filter(id__range=(min(runs), max(runs)))
+        deadline = time.monotonic() + seconds
+        while among.filter(status__in=ACTIVE).exists():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{len(runs)} runs did not end in {seconds:g} s.\n{self.instance.logs()}")
+            # Asking costs the same processors: seldom where there is much to do.
+            time.sleep(0.02 if len(runs) == 1 else 0.25)
+        failed = among.exclude(status=RunStatus.SUCCEEDED).first()
+        if failed is not None:
+            raise RuntimeError(f"A run ended as {failed.status}: {failed.error}\n{self.instance.logs()}")
+        span = among.aggregate(started_at=Min("started_at"), finished_at=Max("finished_at"))
+        return Span(**span)
+
+    def warm_up(self) -> None:
+        """Let caches fill and connections open, so that the first runs measured are like the last."""
+        self.wait_for_end(self.queue_runs("bench_noops", WARM_UP_RUNS))
+        time.sleep(SETTLE_SECONDS)
+
+
+class Memory:
+    """How much a process's resident memory grows at most, from here on."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._idle = self._read("VmRSS")
+        # The kernel notes the peak anew.
+        Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+    def most_over_idle(self) -> int:
+        """Give the bytes held at most, over those held at the beginning."""
+        return self._read("VmHWM") - self._idle
+
+    def _read(self, field: str) -> int:
+        for entry in Path(f"/proc/{self._pid}/status").read_text().splitlines():
+            name, _, value = entry.partition(":")
+            if name == field:
+                return int(value.split()[0]) * 1024
+        raise ProcessLookupError(self._pid)
+
+
+def stamps_of(run: UUID) -> list[float]:
+    """Give when the `stamp` steps of a run started, as they recorded it themselves."""
+    steps = Step.objects.filter(run=run, name="stamp", superseded=False, outcome__isnull=False)
+    return sorted(steps.values_list("outcome", flat=True))
+
+
+def cpu_seconds(process: Process) -> float:
+    """Give the processor time that a process and its living descendants have used."""
+    times = [member.cpu_times() for member in [psutil.Process(process.pid), *process.children()]]
+    return float(sum(each.user + each.system for each in times))
+
+
+def stored_bytes() -> int:
+    """Give the size of the product's tables with their indexes, free pages left out where the database tells them."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            cursor.execute(
+                "SELECT (page_count - freelist_count) * page_size"
+                " FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
+            )
+            return int(cursor.fetchone()[0])
+        cursor.execute(
+            "SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relkind = 'r' AND relname LIKE 'agents\\_%'"
+        )
+        return int(cursor.fetchone()[0])

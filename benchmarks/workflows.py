@@ -1,0 +1,56 @@
+"""The workflows that are measured; a worker knows them by WORKFLOW_MODULES=benchmarks.workflows."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from agents.engine import Context, workflow
+
+SIX = 6
+KILOBYTE = "0123456789abcdef" * 64
+
+
+async def give_kilobyte() -> str:
+    """Do nothing, return 1 KB."""
+    return KILOBYTE
+
+
+async def wait(seconds: float) -> None:
+    """Wait as a model or tool call does."""
+    await asyncio.sleep(seconds)
+
+
+async def tell_time(after: float = 0.0) -> float:
+    """Return when it started, by this machine's clock, then linger."""
+    began = time.time()
+    await asyncio.sleep(after)
+    return began
+
+
+@workflow("bench_nothing")
+async def nothing(ctx: Context, input: object) -> None:
+    """End at once."""
+
+
+@workflow("bench_noops")
+async def noops(ctx: Context, input: dict[str, int]) -> None:
+    """So many steps that do nothing and return 1 KB each."""
+    for _ in range(input.get("steps", SIX)):
+        await ctx.step("noop", give_kilobyte)
+
+
+@workflow("bench_waits")
+async def waits(ctx: Context, input: dict[str, float]) -> None:
+    """Six waits, one after the other."""
+    for _ in range(SIX):
+        await ctx.step("wait", wait, input.get("seconds", 1.0))
+
+
+@workflow("bench_stamps")
+async def stamps(ctx: Context, input: dict[str, float]) -> None:
+    """First so many steps that do nothing, then so many that tell when they started and take a while."""
+    for _ in range(int(input.get("noops", 0))):
+        await ctx.step("noop", give_kilobyte)
+    for _ in range(int(input.get("stamps", 1))):
+        await ctx.step("stamp", tell_time, input.get("seconds", 0.0))
