@@ -62,7 +62,7 @@ class Handler(ASGIHandler):
             finally:
                 await self._on_thread(response.close)()
 
-    def _respond(self, scope: Any, body: IO[bytes]) -> HttpResponseBase:
+    def _respond(self, scope: Any, body: IO[bytes]) -> Any:
         set_script_prefix(get_script_prefix(scope))
         signals.request_started.send(sender=self.__class__, scope=scope)
         request, refusal = self.create_request(scope, body)

@@ -6,6 +6,7 @@ from itertools import count
 from typing import Any, cast
 
 from django.db import transaction
+from django.test import Client
 from django.utils import timezone
 
 from agents.engine.notify import announce
@@ -34,7 +35,7 @@ def make_workspace(slug: str = "", **overrides: Any) -> Workspace:
 
 
 def make_user(workspace: Workspace | None = None, role: Role = Role.MEMBER, **overrides: Any) -> User:
-    """Make a person, a member of the workspace if one is named."""
+    """Make a person, a member of the workspace if one is named. Hashing a password takes long: name one to have it."""
     user = User.objects.create_user(
         **{"username": f"user-{next(_numbers)}", "password": "a long password", **overrides}
     )
@@ -90,3 +91,8 @@ def add_events(run: Run, *kinds: str, status: str = "", **data: Any) -> int:
         row.save()
         announce(live=True)
     return row.last_event
+
+
+def make_client(token: str) -> Client:
+    """Make a client that carries an API token; errors of views come as responses, as for real clients."""
+    return Client(headers={"Authorization": f"Bearer {token}"}, raise_request_exception=False)

@@ -15,6 +15,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
+from rest_framework.settings import api_settings
 from rest_framework.views import set_rollback
 
 from agents.services.errors import Conflict, IdempotencyConflict, InvalidInput, NotAllowed, NotFound, ServiceError
@@ -125,4 +126,6 @@ def _by_field(detail: Any, path: str = "") -> dict[str, list[str]]:
     items = detail if isinstance(detail, list) else [detail]
     if any(isinstance(item, dict) for item in items):
         return _by_field({str(index): item for index, item in enumerate(items) if item}, path)
-    return {path or "body": [str(item) for item in items]}
+    if path in ("", api_settings.NON_FIELD_ERRORS_KEY):
+        path = "body"
+    return {path: [str(item) for item in items]}
