@@ -1,5 +1,34 @@
 """Routes of the pages."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from agents.web.views import account, documents, home, run, runs, tokens, workers
+
+app_name = "web"
+
+_RUN = "w/<slug:slug>/runs/<uuid:run_id>/"
+_CONTROLS = ("cancel", "pause", "resume", "retry")
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", account.root, name="root"),
+    path("login/", account.log_in, name="login"),
+    path("logout/", account.log_out, name="logout"),
+    path("welcome/<str:token>", account.use_link, name="link"),
+    path("welcome/<str:token>/", account.use_link),
+    path("password/", account.choose_password, name="password"),
+    path("w/<slug:slug>/", home.home, name="home"),
+    path("w/<slug:slug>/start/", home.start, name="start"),
+    path("w/<slug:slug>/runs/", runs.runs, name="runs"),
+    path("w/<slug:slug>/runs/rows/", runs.rows, name="run-rows"),
+    path(_RUN, run.run, name="run"),
+    path(f"{_RUN}parts/", run.parts, name="run-parts"),
+    path(f"{_RUN}decide/", run.decide, name="run-decide"),
+    *[path(f"{_RUN}{action}/", run.control, {"action": action}, name=f"run-{action}") for action in _CONTROLS],
+    path("w/<slug:slug>/documents/", documents.documents, name="documents"),
+    path("w/<slug:slug>/documents/add/", documents.add, name="document-add"),
+    path("w/<slug:slug>/documents/<int:document_id>/", documents.document, name="document"),
+    path("w/<slug:slug>/documents/<int:document_id>/remove/", documents.remove, name="document-remove"),
+    path("w/<slug:slug>/workers/", workers.workers, name="workers"),
+    path("w/<slug:slug>/settings/tokens/", tokens.tokens, name="tokens"),
+    path("w/<slug:slug>/settings/tokens/<str:digest>/revoke/", tokens.revoke, name="token-revoke"),
+]

@@ -1,0 +1,124 @@
+"""The forms: they check that something usable was given; what it means is for the services."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+from django import forms
+from django.core.files.uploadedfile import UploadedFile
+
+from agents.models import Role, Scope, User
+from agents.services import documents
+
+MAX_GOAL = 20_000
+
+
+class LoginForm(forms.Form):
+    """Name and password."""
+
+    username = forms.CharField(label="Name", max_length=150)
+    password = forms.CharField(label="Password", max_length=1000, strip=False, widget=forms.PasswordInput)
+
+
+class PasswordForm(forms.Form):
+    """A new password, twice; the old one too if there is one."""
+
+    current = forms.CharField(label="Current password", max_length=1000, strip=False, widget=forms.PasswordInput)
+    password = forms.CharField(label="New password", max_length=1000, strip=False, widget=forms.PasswordInput)
+    again = forms.CharField(label="New password, once more", max_length=1000, strip=False, widget=forms.PasswordInput)
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._user = user
+        if not user.has_usable_password():
+            del self.fields["current"]
+
+    def clean_current(self) -> str:
+        current = str(self.cleaned_data["current"])
+        if not self._user.check_password(current):
+            raise forms.ValidationError("This is not your current password.")
+        return current
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if {"password", "again"} <= cleaned.keys() and cleaned["password"] != cleaned["again"]:
+            self.add_error("again", "The two passwords differ.")
+        return cleaned
+
+
+class StartForm(forms.Form):
+    """What a run is started with."""
+
+    goal = forms.CharField(label="Goal", max_length=MAX_GOAL, widget=forms.Textarea)
+    agent = forms.CharField(label="Agent", max_length=60)
+
+
+class DecisionForm(forms.Form):
+    """A person's word about a step."""
+
+    key = forms.CharField(max_length=500)
+    choice = forms.ChoiceField(choices=[(name, name) for name in ("reuse", "rerun", "give_up", "done", "retry")])
+    outcome = forms.CharField(required=False, max_length=100_000)
+
+    def clean_outcome(self) -> Any:
+        """Take JSON as JSON, and any other text as a text."""
+        text = str(self.cleaned_data["outcome"]).strip()
+        try:
+            return json.loads(text) if text else None
+        except (json.JSONDecodeError, RecursionError):
+            return text
+
+
+class DocumentForm(forms.Form):
+    """A document: a file, or a text that was pasted."""
+
+    title = forms.CharField(label="Title", required=False, max_length=documents.MAX_TITLE)
+    url = forms.CharField(label="Address it comes from", required=False, max_length=documents.MAX_URL)
+    text = forms.CharField(label="Text", required=False, max_length=documents.MAX_BYTES, widget=forms.Textarea)
+    file = forms.FileField(label="File", required=False)
+
+    def clean_file(self) -> str:
+        """Read the file as text; it must be UTF-8."""
+        file = self.cleaned_data["file"]
+        if not isinstance(file, UploadedFile):
+            return ""
+        if (file.size or 0) > documents.MAX_BYTES:
+            raise forms.ValidationError(f"The file has more than {documents.MAX_BYTES // 1_000_000} MB.")
+        try:
+            return str(file.read(), "utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise forms.ValidationError("The file is not text in UTF-8.") from error
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if not self.errors:
+            if not (cleaned.get("file") or cleaned.get("text", "").strip()):
+                self.add_error("text", "Choose a file or paste a text.")
+            cleaned["content"] = cleaned.get("file") or cleaned.get("text", "")
+            uploaded = self.files.get("file")
+            if not cleaned.get("title") and uploaded is not None:
+                cleaned["title"] = str(uploaded.name).rsplit(".", 1)[0][: documents.MAX_TITLE]
+        return cleaned
+
+
+class TokenForm(forms.Form):
+    """A new API token."""
+
+    LIFETIMES = (("30", "30 days"), ("90", "90 days"), ("365", "1 year"), ("", "Never"))
+
+    name = forms.CharField(label="What it is for", max_length=100)
+    scopes = forms.MultipleChoiceField(label="May", choices=Scope.choices, initial=[Scope.READ, Scope.WRITE])
+    days = forms.ChoiceField(label="Expires after", choices=LIFETIMES, required=False, initial="90")
+
+    def __init__(self, *args: Any, role: Role, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if role != Role.ADMIN:
+            scopes = self.fields["scopes"]
+            assert isinstance(scopes, forms.MultipleChoiceField)  # noqa: S101 (declared above)
+            scopes.choices = [choice for choice in Scope.choices if choice[0] != Scope.ADMIN]
+
+    def expires_at(self, now: datetime) -> datetime | None:
+        days = self.cleaned_data["days"]
+        return now + timedelta(days=int(days)) if days else None

@@ -1,0 +1,73 @@
+"""Home: say what you want done."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.http import require_POST, require_safe
+
+from agents.models import Agent, Document, Role
+from agents.services import runs, samples
+from agents.services.errors import ServiceError
+from agents.web import queries
+from agents.web.forms import StartForm
+from agents.web.place import Place, in_workspace, render
+
+SAMPLE_AGENT = "researcher"
+
+
+@require_safe
+@in_workspace()
+def home(request: HttpRequest, place: Place) -> HttpResponse:
+    """Show the goal box, samples while there is little else, and the latest runs."""
+    form = StartForm(initial={"goal": request.GET.get("goal", "")})
+    return _page(request, place, form, request.GET.get("agent", ""))
+
+
+@require_POST
+@in_workspace(needs=Role.MEMBER)
+def start(request: HttpRequest, place: Place) -> HttpResponse:
+    """Start a run and lead to its page."""
+    form = StartForm(request.POST)
+    if form.is_valid():
+        agent = Agent.objects.filter(
+            workspace=place.workspace, name=form.cleaned_data["agent"], archived_at=None
+        ).first()
+        if agent is None:
+            form.add_error("agent", "There is no agent of that name.")
+        else:
+            try:
+                run = runs.start_run(
+                    workspace=place.workspace,
+                    agent=agent,
+                    input={"goal": form.cleaned_data["goal"]},
+                    by=place.user,
+                    source="web",
+                )
+            except ServiceError as error:
+                form.add_error(None, error.message)
+            else:
+                return redirect("web:run", place.slug, run.id)
+    return _page(request, place, form, request.POST.get("agent", ""), status=422)
+
+
+def _page(request: HttpRequest, place: Place, form: StartForm, chosen: str, status: int = 200) -> HttpResponse:
+    agents = queries.agents_of(place.workspace)
+    names = {agent.name for agent in agents}
+    response = render(
+        request,
+        place,
+        "web/home.html",
+        {
+            "form": form,
+            "goal": form["goal"].value() or "",
+            "agents": agents,
+            "chosen": chosen if chosen in names else next(iter([agent.name for agent in agents]), ""),
+            "samples": samples.SAMPLE_GOALS if SAMPLE_AGENT in names else (),
+            "sample_agent": SAMPLE_AGENT,
+            "runs": queries.recent_runs(place.workspace),
+            "has_documents": Document.objects.filter(workspace=place.workspace).exists(),
+        },
+    )
+    response.status_code = status
+    return response

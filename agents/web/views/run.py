@@ -1,0 +1,125 @@
+"""A run: what it is doing, what it did, and the buttons that stop it or let it go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from agents.models import ENDED, Role, Run, RunStatus, Step, StepStatus, WaitKind, Wanted
+from agents.services import runs as services
+from agents.web import detail, queries, timeline
+from agents.web.forms import DecisionForm
+from agents.web.place import Place, act, back, in_workspace, render, render_part
+
+
+@require_safe
+@in_workspace()
+def run(request: HttpRequest, place: Place, run_id: UUID) -> HttpResponse:
+    """Show a run."""
+    return render(request, place, "web/run/page.html", _context(request, place, run_id))
+
+
+@require_safe
+@in_workspace()
+def parts(request: HttpRequest, place: Place, run_id: UUID) -> HttpResponse:
+    """Give the parts of a run's page that change, for its script to put in."""
+    return render_part(request, place, "web/run/parts.html", _context(request, place, run_id))
+
+
+def _context(request: HttpRequest, place: Place, run_id: UUID) -> dict[str, Any]:
+    # The run first: the socket resumes from its last event, so that whatever is read later comes twice, never not.
+    run = queries.run_of(place.workspace, run_id)
+    steps, hidden = queries.steps_of(run, everything="all" in request.GET)
+    waits = queries.waits_of(run) if run.status not in ENDED else []
+    now = timezone.now()
+    key = request.GET.get("step", "")[:500]
+    answer = detail.describe_answer(run)
+    chosen = queries.step_of(run, key) if key else _followed(run, steps, has_answer=answer is not None)
+    parent = queries.listed(place.workspace).filter(id=run.parent_id).first() if run.parent_id else None
+    return {
+        "run": run,
+        "parent": parent,
+        "timeline": timeline.make_timeline(run, steps, queries.phase_events(run), now=now, hidden=hidden),
+        "now": now,
+        "waits": waits,
+        "decisions": detail.decisions_of(waits),
+        "answer": answer,
+        "detail": detail.describe_step(run, chosen) if chosen is not None else None,
+        "chosen_key": key if chosen is not None else "",
+        "can": _possible(run, is_paused=any(wait.kind == WaitKind.PAUSED for wait in waits)) if place.can_write else {},
+        "artifacts": list(run.artifacts.order_by("id")[:50]),
+    }
+
+
+def _followed(run: Run, steps: list[Step], *, has_answer: bool) -> Step | None:
+    """Choose a step for who has chosen none: what runs now, or what went wrong; None when there is an answer."""
+    if has_answer or not steps:
+        return None
+    wanted = [StepStatus.FAILED] if run.status == RunStatus.FAILED else [StepStatus.RUNNING, StepStatus.INTERRUPTED]
+    fitting = [step for step in steps if step.status in wanted and not step.superseded]
+    return queries.step_of(run, (fitting or steps)[-1].key)
+
+
+def _possible(run: Run, *, is_paused: bool) -> dict[str, bool]:
+    """Say which buttons make sense now."""
+    goes_on = run.status not in ENDED
+    is_asked = run.wanted != Wanted.NONE
+    return {
+        "cancel": goes_on and run.wanted != Wanted.CANCEL,
+        "pause": goes_on and not is_asked and not is_paused,
+        "resume": goes_on and (is_paused or run.wanted == Wanted.PAUSE),
+        "retry": run.status == RunStatus.FAILED,
+        "again": not goes_on and run.agent_version is not None and bool(run.goal),
+    }
+
+
+@require_POST
+@in_workspace(needs=Role.MEMBER)
+def control(request: HttpRequest, place: Place, run_id: UUID, action: str) -> HttpResponse:
+    """Cancel, pause, resume or retry a run."""
+    run = queries.run_of(place.workspace, run_id)
+    verbs: dict[str, Callable[..., Any]] = {
+        "cancel": services.cancel_run,
+        "pause": services.pause_run,
+        "resume": services.resume_run,
+        "retry": services.retry_run,
+    }
+    act(request, "", lambda: verbs[action](run, by=place.user))
+    return _return(request, place, run_id)
+
+
+@require_POST
+@in_workspace(needs=Role.MEMBER)
+def decide(request: HttpRequest, place: Place, run_id: UUID) -> HttpResponse:
+    """Take a person's word about a step of which the machine can't know enough."""
+    run = queries.run_of(place.workspace, run_id)
+    form = DecisionForm(request.POST)
+    if not form.is_valid():
+        return HttpResponse("This is no answer to the run's question.", status=400, content_type="text/plain")
+    chosen = form.cleaned_data
+    act(
+        request,
+        "",
+        lambda: services.decide_step(
+            run, key=chosen["key"], choice=chosen["choice"], outcome=chosen["outcome"], by=place.user
+        ),
+    )
+    return _return(request, place, run_id)
+
+
+def _return(request: HttpRequest, place: Place, run_id: UUID) -> HttpResponse:
+    if request.headers.get("X-Requested-With") == "fetch":
+        return redirect(f"{reverse('web:run-parts', args=(place.slug, run_id))}{_query(request)}")
+    return back(request, reverse("web:run", args=(place.slug, run_id)))
+
+
+def _query(request: HttpRequest) -> str:
+    key = request.POST.get("step", "")[:500]
+    return detail.step_link(key) if key else ""
