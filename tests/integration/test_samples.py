@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
+from django.db import connections
 
 from agents.engine.messages import Citation, ToolResult
 from agents.engine.ports import AgentConfig, CallInfo
@@ -16,9 +18,11 @@ from agents.services.samples import SAMPLE_GOALS, load_samples
 from agents.testing import ScriptedTools, TestRun, WorkflowTest
 from agents.workflows.react import react
 from tests.unit.llm.offline_corpus import DOCUMENTS, GOALS
+from tests.unit.llm.offline_corpus_indirect import INDIRECT_DOCUMENTS, INDIRECT_GOALS
 from tests.unit.llm.offline_corpus_more import MORE_DOCUMENTS, MORE_GOALS, PLAIN_DOCUMENTS, PLAIN_GOALS
+from tools.types import FoundPassage
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
@@ -50,12 +54,17 @@ def test_samples_are_added_once(workspace: Workspace) -> None:
 
 
 @pytest.fixture
-def search(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> ScriptedTools:
-    """The real search as a tool, on the connection that holds the test's transaction."""
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+def search(workspace: Workspace) -> ScriptedTools:
+    """The real search as a tool, on a thread as workers have it."""
+
+    def find(query: str) -> list[FoundPassage]:
+        try:
+            return find_passages(workspace.pk, query, 6)
+        finally:
+            connections.close_all()
 
     async def search_documents(arguments: dict[str, str], info: CallInfo) -> ToolResult:
-        found = find_passages(workspace.pk, arguments["query"], 6)
+        found = await asyncio.to_thread(find, arguments["query"])
         cited = tuple(Citation(p.source, p.title, p.text, f"{p.start}-{p.end}") for p in found)
         return ToolResult("tool", f"{len(found)} passages", name="search_documents", citations=cited)
 
@@ -90,8 +99,13 @@ def test_sample_goals_are_answered_without_a_network(workspace: Workspace, searc
 
 @pytest.mark.parametrize(
     ("documents", "goals"),
-    [(DOCUMENTS, GOALS), (PLAIN_DOCUMENTS, PLAIN_GOALS), (MORE_DOCUMENTS, MORE_GOALS)],
-    ids=["marked up", "plain", "more"],
+    [
+        (DOCUMENTS, GOALS),
+        (PLAIN_DOCUMENTS, PLAIN_GOALS),
+        (MORE_DOCUMENTS, MORE_GOALS),
+        (INDIRECT_DOCUMENTS, INDIRECT_GOALS),
+    ],
+    ids=["marked up", "plain", "more", "indirect"],
 )
 def test_goals_over_the_real_search(
     workspace: Workspace,
@@ -101,7 +115,7 @@ def test_goals_over_the_real_search(
 ) -> None:
     for title, text in documents.items():
         add_document(workspace=workspace, title=title, text=text, by=None)
-    wrong = []
+    wrong: list[tuple[str, list[str]]] = []
     for goal, expected in goals:
         ended = run(goal, search)
         quotes = check_quotes(ended)

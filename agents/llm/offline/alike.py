@@ -6,7 +6,8 @@ In a group with ">" this goes one way: who asks how long may be told of days, wh
 from __future__ import annotations
 
 _GROUPS = """
-    leaf > leave;
+    leaf > leave; begin start > from since; end stop finish > until till; period > month year week day time;
+    visible > show see display appear; sleep > bed; people person > inhabitant guest men bed seat resident;
     high > tall height metre meter feet foot rise altitude elevation; tall > high height metre meter feet foot rise
     altitude elevation; long > length kilometre kilometer mile metre meter span extend short byte character second
     minute hour day week month year; wide > width breadth broad; deep > depth; old > age year ancient; far >

@@ -84,6 +84,10 @@ _PHRASES = (
 )
 """Verbs of two words, of which each alone means something else."""
 
+_KIND_OF = re.compile(rf"\bwhich\s+(\w+)\s+(?={_AUXILIARY}\b)", re.IGNORECASE)
+KIND_WEIGHT = 0.6
+"""What "which" asks for is named in the answer: "which fuel" is answered by oil, without the word fuel."""
+
 _PARTICLE = re.compile("[のはがをにでともへかや]")
 """Particles of Japanese, which make a pair of characters mean nothing."""
 
@@ -287,6 +291,9 @@ def _term(word: Word, text: str, language: str) -> Term:
         return Term(word.stem, word.surface, MEASURE_WEIGHT)
     if lowered in GENERIC or stem(lowered) in _GENERIC_STEMS or lowered in NUMBER_WORDS:
         return Term(word.stem, word.surface, 0.3)
+    kind = _KIND_OF.search(text)
+    if kind and kind.start(1) == word.start:
+        return Term(word.stem, word.surface, KIND_WEIGHT)
     head, verb = _HEAD.search(text), _LAST_VERB.search(text)
     if (head and head.start(1) <= word.start < head.end(1)) or (verb and verb.start(1) == word.start):
         return Term(word.stem, word.surface, MEASURE_WEIGHT)

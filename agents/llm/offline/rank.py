@@ -136,7 +136,7 @@ def find_answers(corpus: Corpus, question: Question) -> list[Hit]:
     hits: list[Hit] = []
     for unit in corpus.units:
         found = [_Found.of(item, unit, corpus) for item in asked]
-        has_value = question.kind == "explain" or bool(question.wanted and _has_wanted(unit, question))
+        has_value = _asks_for_reasons(question) or bool(question.wanted and _has_wanted(unit, question))
         coverage = _coverage(asked, found, FOCUS_WITH_VALUE if has_value else FOCUS)
         if coverage >= _threshold(unit, question):
             hits.append(Hit(unit, coverage, _score(unit, question, asked, found, coverage)))
@@ -305,9 +305,13 @@ def _best(match: dict[str, float], words: Counter[str] | frozenset[str]) -> floa
 
 
 def _threshold(unit: Unit, question: Question) -> float:
-    if question.kind == "explain" and len(question.terms) > 1:
+    if _asks_for_reasons(question) and len(question.terms) > 1:
         return ENOUGH_TO_EXPLAIN
     return ENOUGH if _has_wanted(unit, question) else ENOUGH_WITHOUT_VALUE
+
+
+def _asks_for_reasons(question: Question) -> bool:
+    return question.kind == "explain" and _REASONS.search(question.text) is not None
 
 
 def _has_wanted(unit: Unit, question: Question) -> bool:
@@ -383,6 +387,7 @@ _NUMBER_STEMS = frozenset(stem(word) for word in NUMBER_WORDS)
 _MONTH = re.compile(rf"\b(?:{'|'.join(sorted(month.capitalize() for month in MONTHS))})\b")
 _DAY_STEMS = frozenset(stem(word) for word in WEEKDAYS)
 _LIFE = re.compile(r"\([^()]*\b\d{4}\s*[–—-]\s*[^()]*\b\d{4}\)")
+_REASONS = re.compile(r"\b(?:why|how|list)\b", re.IGNORECASE)
 _YEAR = re.compile(r"\b\d{3,4}\b")
 _TIME_STEMS = frozenset(stem(word) for word in TIMES)
 _PRONOUN_STEMS = frozenset(stem(word) for word in PRONOUNS)

@@ -60,7 +60,8 @@ _STOPWORDS = {
 STOPWORDS: dict[str, frozenset[str]] = {language: frozenset(text.split()) for language, text in _STOPWORDS.items()}
 
 GENERIC = _set("""
-        according actually come back today nowadays currently present instruction guideline background
+        according apply concern exist actually come back today nowadays currently present instruction guideline
+        background
         basics history role importance principle story far often answer article ask aspect back based basic
         become calculate compute crawl download evaluate fetch scrape visit best better brief briefly call
         case certain check clear come compare contain context current describe detail difference different

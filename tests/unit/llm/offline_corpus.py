@@ -1,4 +1,4 @@
-"""Documents on invented places and things, with goals about them: what must be quoted, or None for nothing to find."""
+"""Documents on invented places, people named after myths, and goals: what must be quoted, or None for nothing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ DOCUMENTS = {
     "The Skerrow light": """# The Skerrow light
 
 The lighthouse on Skerrow rock was completed in 1868 after four summers of work. It was designed by the engineer
-Alban Reith, who had never built at sea before. The tower rises 31 metres above the rock and is made of dovetailed
+Daedalus, who had never built at sea before. The tower rises 31 metres above the rock and is made of dovetailed
 granite blocks.
 
 Its lamp first burned rape oil. In 1923 the keepers changed to paraffin vapour, and since 1987 the light has been
@@ -32,7 +32,7 @@ crust soft at first, so that the bread can rise.
     "Harbour tariff": """HARBOUR TARIFF OF PORT ELLAND
 
 Boats up to 8 metres pay 14 euros per night. Boats between 8 and 12 metres pay 22 euros per night. Larger vessels
-are charged by agreement with the harbour master, Ines Calloway.
+are charged by agreement with the harbour master, Nausicaa.
 
 - Electricity costs 3 euros per day.
 - Showers are free for berth holders.
@@ -89,7 +89,7 @@ not used for three years are closed after two warnings by e-mail.
 
 GOALS: list[tuple[str, tuple[str, ...] | None]] = [
     ("How tall is the Skerrow lighthouse?", ("31 metres",)),
-    ("Who designed the lighthouse on Skerrow?", ("Alban Reith",)),
+    ("Who designed the lighthouse on Skerrow?", ("Daedalus",)),
     ("When was the Skerrow light completed?", ("1868",)),
     ("What is the tower made of?", ("granite",)),
     ("Since when has the light been automatic?", ("1987",)),
@@ -104,7 +104,7 @@ GOALS: list[tuple[str, tuple[str, ...] | None]] = [
     ("What do pink streaks in a starter mean?", ("spoilage",)),
     ("How much do boats between 8 and 12 metres pay?", ("22 euros",)),
     ("What do boats up to 8 metres pay per night?", ("14 euros",)),
-    ("Who is the harbour master?", ("Ines Calloway",)),
+    ("Who is the harbour master?", ("Nausicaa",)),
     ("How much is electricity per day in the harbour?", ("3 euros",)),
     ("When is the fuel dock open?", ("7 am to 6 pm",)),
     ("Can I pay in cash at the fuel dock?", ("by card only",)),
@@ -131,7 +131,7 @@ GOALS: list[tuple[str, tuple[str, ...] | None]] = [
     ("Where are the backups stored?", ("another city",)),
     ("How long must invoices be kept and why?", ("ten years",)),
     ("Within what time must a data request by a customer be answered?", ("one month",)),
-    ("When was tram line 4 opened, and who was the engineer of the Skerrow light?", ("3 May 1911", "Alban Reith")),
+    ("When was tram line 4 opened, and who was the engineer of the Skerrow light?", ("3 May 1911", "Daedalus")),
     ("Explain how the waggle dance works", ("angle of the dance",)),
     ("Summarise the document about data retention", ("Access logs",)),
     ("List what it costs to stay in the harbour", ("euros",)),

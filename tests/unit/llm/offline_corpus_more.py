@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 PLAIN_DOCUMENTS = {
-    "Mara Lindqvist": """\
-Mara Lindqvist (12 February 1887 – 3 July 1961) was a Swedish botanist and illustrator. She studied at Uppsala
+    "Proserpina": """\
+Proserpina (12 February 1887 – 3 July 1961) was a Swedish botanist and illustrator. She studied at Uppsala
 and later taught at the school of forestry in Garpenberg. Her field guide to the mosses of Dalarna, printed in
 1922, sold 40,000 copies and stayed in print for three decades.
 
-Lindqvist described 17 new species of moss. She refused a professorship in 1930 because it would have kept her
+Proserpina described 17 new species of moss. She refused a professorship in 1930 because it would have kept her
 from the forest. Her herbarium of 9,300 sheets is now in the museum at Falun.
 
-She married the surveyor Olof Brandt in 1914. They had two daughters, one of whom, Signe, became a
+She married the surveyor Pluto in 1914. They had two daughters, one of whom, Aurora, became a
 glaciologist.
 """,
     "Battery handbook": """\
@@ -36,17 +36,17 @@ The warranty covers two years or 500 cycles, whichever comes first. Damage by dr
     "Q3 meeting notes": """\
 # Meeting 14 September
 
-Present: Dana, Yusuf, Petra, Liam (remote)
+Present: Danae, Jason, Medea, Orpheus (remote)
 
 ## Decisions
 - We move the customer portal to the new data centre in November.
-- Yusuf leads the migration; Petra prepares the rollback plan.
+- Jason leads the migration; Medea prepares the rollback plan.
 - The budget is capped at 85,000 euros.
 
 ## Open points
 - The contract with the old provider ends on 31 December and cannot be extended.
-- Liam asks whether the mail gateway should move at the same time. No decision yet.
-- Training for the support team: two half-days, date to be found by Dana.
+- Orpheus asks whether the mail gateway should move at the same time. No decision yet.
+- Training for the support team: two half-days, date to be found by Danae.
 """,
     "Lake Orrin": """\
 Lake Orrin lies in a valley that a glacier carved about 12,000 years ago. With a depth of 187 metres it is the
@@ -77,7 +77,7 @@ Rehearsals take place every Thursday at 19:30 in the parish hall. Members pay 12
 for free.
 
 Whoever misses three rehearsals before a concert does not sing in that concert. Scores belong to the choir and
-must be returned after the season. The conductor, Mr. Aled Price, decides about the programme together with
+must be returned after the season. The conductor, Apollo, decides about the programme together with
 the committee.
 
 New singers are welcome in January and September after a short audition.
@@ -85,14 +85,14 @@ New singers are welcome in January and September after a short audition.
 }
 
 PLAIN_GOALS: list[tuple[str, tuple[str, ...] | None]] = [
-    ("When was Mara Lindqvist born?", ("1887",)),
-    ("What did Lindqvist study or work on?", ("botanist",)),
+    ("When was Proserpina born?", ("1887",)),
+    ("What did Proserpina study or work on?", ("botanist",)),
     ("How many copies did her field guide sell?", ("40,000",)),
-    ("Why did Lindqvist refuse a professorship?", ("kept her from the forest",)),
-    ("Who was Mara Lindqvist's husband?", ("Olof Brandt",)),
+    ("Why did Proserpina refuse a professorship?", ("kept her from the forest",)),
+    ("Who was Proserpina's husband?", ("Pluto",)),
     ("Where is the herbarium today?", ("Falun",)),
-    ("How many children did Lindqvist have?", ("two daughters",)),
-    ("What became of Signe?", ("glaciologist",)),
+    ("How many children did Proserpina have?", ("two daughters",)),
+    ("What became of Aurora?", ("glaciologist",)),
     ("At which temperatures may the battery pack be charged?", ("5 and 40",)),
     ("What happens if I charge the pack below freezing?", ("ruins",)),
     ("How long does a full charge take with the fast charger?", ("75 minutes",)),
@@ -102,11 +102,11 @@ PLAIN_GOALS: list[tuple[str, tuple[str, ...] | None]] = [
     ("How long is the warranty?", ("two years",)),
     ("Is damage from a fall covered by the warranty?", ("dropping",)),
     ("How much charge does the pack lose per month?", ("3 percent",)),
-    ("Who leads the migration?", ("Yusuf",)),
+    ("Who leads the migration?", ("Jason",)),
     ("What is the budget?", ("85,000",)),
     ("When does the contract with the old provider end?", ("31 December",)),
     ("When will the customer portal be moved to the new data centre?", ("November",)),
-    ("Who prepares the rollback plan?", ("Petra",)),
+    ("Who prepares the rollback plan?", ("Medea",)),
     ("How deep is Lake Orrin?", ("187 metres",)),
     ("Why does Lake Orrin never freeze over completely?", ("warm springs",)),
     ("When may anglers catch char?", ("June and September",)),
@@ -122,15 +122,15 @@ PLAIN_GOALS: list[tuple[str, tuple[str, ...] | None]] = [
     ("On what day does the choir rehearse?", ("Thursday",)),
     ("How much is the membership fee of the choir?", ("12 pounds",)),
     ("What happens if a singer misses three rehearsals?", ("does not sing",)),
-    ("Who is the conductor?", ("Aled Price",)),
+    ("Who is the conductor?", ("Apollo",)),
     ("When can new singers join?", ("January and September",)),
     ("Summarise the notes of the meeting in September", ("85,000",)),
     ("Give me an overview of Lake Orrin", ("Orrin",)),
     ("What are the safety instructions for the battery?", ("swells",)),
     ("How big is the lake, and how old is its valley?", ("23 square", "12,000")),
-    ("Find out where the herbarium is and who prepares the rollback plan.", ("Falun", "Petra")),
-    ("When did Mara Lindqvist win the Nobel Prize?", None),
-    ("What was the name of Lindqvist's dog?", None),
+    ("Find out where the herbarium is and who prepares the rollback plan.", ("Falun", "Medea")),
+    ("When did Proserpina win the Nobel Prize?", None),
+    ("What was the name of Proserpina's dog?", None),
     ("How much does the battery pack weigh?", None),
     ("What colour is the battery pack?", None),
     ("Who is the chief executive of the company?", None),
@@ -164,7 +164,7 @@ minutes at no more than 27 degrees.
 A centrifuge then separates the oil from water and pulp. About five kilograms of olives yield one litre of
 oil. Extra virgin oil must have less than 0.8 percent free acidity.
 
-The mill was founded by the Ferri family in 1892. Today Lucia Ferri runs it together with her brother. Pulp
+The mill was founded by the Saturn family in 1892. Today Ceres runs it together with her brother. Pulp
 left over from pressing is dried and heats the farmhouse.
 """,
     "Expense rules": """\
@@ -174,10 +174,10 @@ department. Hotels may cost up to 130 euros a night, breakfast included.
 Receipts must be handed in within 30 days of the trip. Without a receipt, nothing is refunded. Meals are paid
 as a flat rate of 28 euros per day; alcohol is never refunded.
 
-Questions go to travel@example.org or to Sanna in accounting.
+Questions go to travel@example.org or to Hestia in accounting.
 """,
-    "Comet Halloran": """\
-Comet Halloran was discovered on 9 August 2011 by the amateur astronomer Niamh Halloran from her garden in
+    "Comet Urania": """\
+Comet Urania was discovered on 9 August 2011 by the amateur astronomer Urania from her garden in
 Galway. It circles the sun once every 84 years. Its nucleus measures about six kilometres and is darker than
 coal.
 
@@ -200,29 +200,29 @@ The guest network is switched off by default. It can be limited in speed and in 
 """,
     "The siege of Vardholm": """\
 The siege of Vardholm lasted from March to November 1644. The fortress was defended by 800 men under Colonel
-Erik Stang, against an army of 5,000. Hunger and typhus killed more defenders than the cannons did.
+Hector, against an army of 5,000. Hunger and typhus killed more defenders than the cannons did.
 
-Stang surrendered after the well had run dry. The attackers let the garrison leave with its flags. Five years
+Hector surrendered after the well had run dry. The attackers let the garrison leave with its flags. Five years
 later the fortress was razed, and its stones were used to build the harbour of Nyborg.
 
-A novel by Tilde Aasen, The Dry Well, tells the story from the view of a cook.
+A novel by Homer, The Dry Well, tells the story from the view of a cook.
 """,
 }
 
 MORE_GOALS: list[tuple[str, tuple[str, ...] | None]] = [
     ("How soon must olives be brought to the mill?", ("24 hours",)),
     ("How many kilos of olives are needed for a litre of oil?", ("five kilograms",)),
-    ("Who manages the mill at Torre Alta now?", ("Lucia Ferri",)),
+    ("Who manages the mill at Torre Alta now?", ("Ceres",)),
     ("What is done with the leftover pulp?", ("heats the farmhouse",)),
     ("What acidity may extra virgin oil have?", ("0.8 percent",)),
     ("When are olives harvested?", ("October",)),
-    ("Who founded the mill and when?", ("Ferri family",)),
+    ("Who founded the mill and when?", ("Saturn family",)),
     ("What is the maximum price of a hotel night?", ("130 euros",)),
     ("Who has to approve flights?", ("head of department",)),
     ("Is alcohol refunded?", ("alcohol is never refunded",)),
     ("By when do I have to hand in my receipts?", ("30 days",)),
-    ("Whom can I ask about travel expenses?", ("Sanna",)),
-    ("Who discovered Comet Halloran?", ("Niamh",)),
+    ("Whom can I ask about travel expenses?", ("Hestia",)),
+    ("Who discovered Comet Urania?", ("Urania",)),
     ("How long does the comet take to go around the sun?", ("84 years",)),
     ("When will the comet come back?", ("2096",)),
     ("What did the probe Tern find?", ("amino acids",)),
@@ -232,17 +232,17 @@ MORE_GOALS: list[tuple[str, tuple[str, ...] | None]] = [
     ("Where can I find the router's initial password?", ("printed on the bottom",)),
     ("Is the guest network enabled by default?", ("switched off",)),
     ("How long did the siege of Vardholm last?", ("March to November",)),
-    ("Who commanded the fortress?", ("Erik Stang",)),
-    ("Why did Stang surrender?", ("run dry",)),
+    ("Who commanded the fortress?", ("Hector",)),
+    ("Why did Hector surrender?", ("run dry",)),
     ("What happened to the fortress afterwards?", ("razed",)),
-    ("Who wrote The Dry Well?", ("Tilde Aasen",)),
+    ("Who wrote The Dry Well?", ("Homer",)),
     ("How many men defended the fortress?", ("800",)),
     ("What killed most of the defenders?", ("typhus",)),
     ("Write a short summary of the siege of Vardholm.", ("siege",)),
-    ("Give me the key facts about Comet Halloran: who discovered it, and when does it return?", ("Niamh", "2096")),
+    ("Give me the key facts about Comet Urania: who discovered it, and when does it return?", ("Urania", "2096")),
     ("What is the phone number of accounting?", None),
     ("How much does a bottle of the oil cost?", None),
-    ("What is the mass of Comet Halloran?", None),
+    ("What is the mass of Comet Urania?", None),
     ("Which wifi standard does the router support?", None),
     ("Who was the king during the siege?", None),
     ("How far is Galway from Dublin?", None),

@@ -8,10 +8,16 @@ from functools import cache
 import pytest
 
 from tests.unit.llm.offline_corpus import DOCUMENTS, GOALS
+from tests.unit.llm.offline_corpus_indirect import INDIRECT_DOCUMENTS, INDIRECT_GOALS
 from tests.unit.llm.offline_corpus_more import MORE_DOCUMENTS, MORE_GOALS, PLAIN_DOCUMENTS, PLAIN_GOALS
 from tests.unit.llm.offline_world import World, tool
 
-SETS = {"marked up": (DOCUMENTS, GOALS), "plain": (PLAIN_DOCUMENTS, PLAIN_GOALS), "more": (MORE_DOCUMENTS, MORE_GOALS)}
+SETS = {
+    "marked up": (DOCUMENTS, GOALS),
+    "plain": (PLAIN_DOCUMENTS, PLAIN_GOALS),
+    "more": (MORE_DOCUMENTS, MORE_GOALS),
+    "indirect": (INDIRECT_DOCUMENTS, INDIRECT_GOALS),
+}
 QUOTED = re.compile(r'^> "(.*)" \[(\d+)\]$', re.MULTILINE)
 CASES = [(name, goal, expected) for name, (_, goals) in SETS.items() for goal, expected in goals]
 
