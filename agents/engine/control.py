@@ -129,16 +129,28 @@ def superseded_by_retry(run: Run) -> list[str]:
     steps = list(
         Step.objects.filter(run_id=run.id, superseded=False).only("key", "status", "started_at", "finished_at")
     )
+    cancelled = cancelled_calls(run)
     failed_key = (run.error or {}).get("step", "") if isinstance(run.error, dict) else ""
     failed = next((step for step in steps if step.key == failed_key), None)
     if failed is None or failed.status != StepStatus.FAILED or failed.finished_at is None:
-        return []
+        return sorted(cancelled)
     ended = failed.finished_at
     return [
         step.key
         for step in steps
-        if step.key == failed.key or (step.started_at > ended and is_superseded_with(step.key, failed.key))
+        if step.key == failed.key
+        or step.key in cancelled
+        or (step.started_at > ended and is_superseded_with(step.key, failed.key))
     ]
+
+
+def cancelled_calls(run: Run) -> set[str]:
+    """Give the keys of open calls whose sub-run was cancelled along with this run: they are called anew."""
+    open_calls = Step.objects.filter(run_id=run.id, kind="call", superseded=False).exclude(
+        status__in=(StepStatus.SUCCEEDED, StepStatus.FAILED)
+    )
+    cancelled = Run.objects.filter(parent_id=run.id, status=RunStatus.CANCELLED).values_list("parent_key", flat=True)
+    return set(open_calls.values_list("key", flat=True)) & set(cancelled)
 
 
 def _cancel_one(run: Run, by: str) -> bool:
@@ -161,11 +173,12 @@ def _tell_parent(run: Run) -> None:
     if run.parent_id is None:
         return
     parent = Run.objects.select_for_update(no_key=True).filter(pk=run.parent_id).first()
-    if parent is None or parent.status in ENDED:
+    if parent is None:
         return
     data = decode(child_outcome(run.status, None, None))
     Inbox.objects.get_or_create(run_id=parent.id, token=str(run.id), defaults={"name": run.parent_key, "data": data})
-    _wake(parent, [run.parent_key])
+    if parent.status not in ENDED:
+        _wake(parent, [run.parent_key])
 
 
 def _ask(run: Run, wanted: Wanted, kind: str, by: str) -> None:

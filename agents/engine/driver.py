@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 SLICE = 0.005
 """How long replays may keep the loop, in seconds."""
-WATCH_GAP = 0.05
+WATCH_GAP = 0.2
 THREADS = 32
 FORGET_EVERY = 60.0
 
@@ -59,7 +59,12 @@ class Driver:
         self._reading = ThreadPoolExecutor(1, "history")
         self._chores = ThreadPoolExecutor(1, "chores")
         self._steps = ThreadPoolExecutor(THREADS, "step")
-        self.journal = Journal(self._writer_store, 0, self._writing, self._clock, on_lost=self._on_lost)
+        self.journal = Journal(
+            self._writer_store, 0, self._writing, self._clock, on_lost=self._on_lost, on_told=self._on_told
+        )
+        self._starting: set[UUID] = set()
+        self._unknown: set[UUID] = set()
+        self._steady_since = 0.0
         self._agents: dict[int, AgentConfig] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._due = asyncio.Event()
@@ -141,7 +146,7 @@ class Driver:
     async def _claim_forever(self) -> None:
         while True:
             await self._wait(self._due, self.settings.poll)
-            free = self.settings.slots - len(self.executions)
+            free = self.settings.slots - len(self.executions) - len(self._starting)
             if self.is_draining or free <= 0:
                 self._more = True
                 continue
@@ -151,6 +156,7 @@ class Driver:
             if self._more:
                 self._due.set()
             if claimed:
+                self._starting |= {run.id for run in claimed}
                 self._spawn(self._start(claimed))
 
     def _wants_full_scan(self) -> bool:
@@ -167,6 +173,7 @@ class Driver:
             agent = await self._agent(run.agent_version_id)
             execution = Execution(run, self, agent, histories.get(run.id))
             self.executions[run.id] = execution
+            self._starting.discard(run.id)
             if self.is_draining:
                 execution.drain()
             self._spawn(self._drive(execution))
@@ -193,6 +200,10 @@ class Driver:
     def _on_lost(self, run_id: UUID) -> None:
         if execution := self.executions.get(run_id):
             execution.lose()
+
+    def _on_told(self, run_id: UUID) -> None:
+        if execution := self.executions.get(run_id):
+            execution.look_again()
 
     # -- news and lease ------------------------------------------------------------------------------------------
 
@@ -222,14 +233,26 @@ class Driver:
         try:
             is_alive = await self._once(lambda: leases.heartbeat(self.worker_id, busy=len(self.executions)))
             if is_alive:
+                if began > self._lease_until:
+                    self._steady_since = began
                 self._lease_until = began + self.settings.lease
                 self._clock.set(await self._once(leases.database_now))
-                known = set(self.executions)
-                await self._once(lambda: leases.release_unknown(self.worker_id, known))
+                await self._release_unknown()
             else:
                 await self._start_anew()
         except Unavailable as error:
             logger.warning("no heartbeat: %s", error)
+
+    async def _release_unknown(self) -> None:
+        """Give back what the tables say we hold and we know nothing of: a claim whose answer was lost.
+
+        An answer may just be on its way, so only what was unknown at the last heartbeat too is given back.
+        """
+        held = set(await self._once(leases.held_runs, self.worker_id))
+        unknown = held - set(self.executions) - self._starting
+        if lost := unknown & self._unknown:
+            await self._once(leases.release_runs, self.worker_id, lost)
+        self._unknown = unknown
 
     async def _start_anew(self) -> None:
         """Others declared this worker dead: its runs are theirs now."""
@@ -263,7 +286,9 @@ class Driver:
         while True:
             pause = self.settings.poll
             try:
-                queued = await self._once(leases.reap)
+                # Just back from an outage, the silence of others is the outage's.
+                is_steady = time.monotonic() - self._steady_since > self.settings.lease
+                queued = await self._once(lambda: leases.reap(silent_too=is_steady))
                 sweep = await self._once(leases.wake_due)
                 queued += sweep.queued + await self._once(lambda: leases.wake_for_workflows(known_workflows()))
                 if queued:
@@ -287,7 +312,7 @@ class Driver:
         for execution in list(self.executions.values()):
             execution.drain()
         ends = time.monotonic() + self.settings.grace
-        while self.executions and time.monotonic() < self._grace_ends(ends):
+        while (self.executions or self._starting) and time.monotonic() < self._grace_ends(ends):
             await asyncio.sleep(0.02)
         for execution in list(self.executions.values()):
             execution.give_back()

@@ -125,6 +125,7 @@ class Execution:
         self.wanted: str = history.wanted if history else claimed.wanted
         self.hold: Literal["", "pause", "drain"] = ""
         self._lost = False
+        self._has_news = False
         self._give_back_reason = ""
         self._gates: list[asyncio.Future[None]] = []
         self._signal = asyncio.Event()
@@ -164,7 +165,8 @@ class Execution:
             return await self._finish(self._main)
         if self._give_back_reason:
             return await self._leave(released(self, self._give_back_reason))
-        if self.known_wakes > self.seen_wakes:
+        if self.known_wakes > self.seen_wakes or self._has_news:
+            self._has_news = False
             await self._read_inbox()
             self._signal.set()
             return False
@@ -266,13 +268,23 @@ class Execution:
     # -- what others tell the run --------------------------------------------------------------------------------
 
     def notice(self, wakes: int, wanted: str) -> None:
-        """Learn how often the run was woken and what is wanted of it, from any answer of the database."""
+        """Learn how often the run was woken and what is wanted of it, from any answer of the database.
+
+        Each change of what is wanted counts as a wake, so an answer with fewer wakes is an older one.
+        """
+        if wakes < self.known_wakes:
+            return
         if wakes > self.known_wakes:
             self.known_wakes = wakes
             self._signal.set()
         if wanted != self.wanted:
             self.wanted = wanted
             self._heed_wanted()
+
+    def look_again(self) -> None:
+        """Somebody in this process has just told the run something."""
+        self._has_news = True
+        self._signal.set()
 
     def lose(self) -> None:
         """Another worker holds the run."""

@@ -101,11 +101,14 @@ def heartbeat(worker_id: int, *, busy: int) -> bool:
     return living.update(seen=seen, busy=busy, rss_bytes=resident_bytes(), heartbeat_at=database_now()) == 1
 
 
-def release_unknown(worker_id: int, known: Collection[UUID]) -> int:
-    """Queue runs that the tables give to this worker but that it knows nothing of: a claim whose answer was lost."""
-    held = Run.objects.filter(worker_id=worker_id, status=RunStatus.RUNNING).values_list("id", flat=True)
-    lost = [id for id in held if id not in known]
-    return _requeue(Run.objects.filter(id__in=lost, worker_id=worker_id), "claim lost") if lost else 0
+def held_runs(worker_id: int) -> list[UUID]:
+    """Give the runs that the tables give to this worker."""
+    return list(Run.objects.filter(worker_id=worker_id, status=RunStatus.RUNNING).values_list("id", flat=True))
+
+
+def release_runs(worker_id: int, lost: Collection[UUID]) -> int:
+    """Queue runs that this worker holds without knowing of them."""
+    return _requeue(Run.objects.filter(id__in=lost, worker_id=worker_id), "claim lost")
 
 
 def start_draining(worker_id: int) -> None:
@@ -121,16 +124,19 @@ def stop_worker(worker_id: int) -> None:
     _requeue(Run.objects.filter(worker_id=worker_id), "worker stopped")
 
 
-def reap() -> int:
-    """Declare silent and vanished workers dead and queue their runs. Give the number of runs queued."""
+def reap(*, silent_too: bool = True) -> int:
+    """Declare vanished workers dead, `silent_too` those whose lease ran out, and queue their runs.
+
+    Gives the number of runs queued.
+    """
     now = database_seconds()
     here = host_id()
-    dead = []
     for worker in Worker.objects.filter(state__in=LIVING):
         is_gone = worker.host_id == here and process_start(worker.pid) != worker.pid_start
         is_of_another_boot = connection.vendor == "sqlite" and worker.host_id.split(":")[0] != here.split(":")[0]
-        if (is_gone or is_of_another_boot or now - worker.seen > worker.lease) and _declare_dead(worker):
-            dead.append(worker.pk)
+        is_silent = silent_too and now - worker.seen > worker.lease
+        if is_gone or is_of_another_boot or is_silent:
+            _declare_dead(worker)
     # Also of those who were declared dead by a reaper that died before it queued their runs.
     orphaned = Run.objects.filter(status=RunStatus.RUNNING).exclude(
         worker_id__in=Worker.objects.filter(state__in=LIVING).values("pk")

@@ -93,7 +93,12 @@ async def _ended(x: Execution, key: str, join: str) -> StepRecord:
     record = x.steps[key]
     if record.is_done:
         return record
+    child = decode(record.input)["run"]
     message = await x.message(key, WaitRecord("child", key=key), join)
+    while message.token != child:
+        # The end of a sub-run that was set aside by a retry.
+        x.change().consumed.append(message.id)
+        message = await x.message(key, WaitRecord("child", key=key), join)
     record = x.steps[key]
     x.change().consumed.append(message.id)
     end = decode(message.data)

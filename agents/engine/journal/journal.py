@@ -24,6 +24,7 @@ from agents.engine.records import (
     Claimed,
     ClaimRequest,
     Committed,
+    Finish,
     Postponed,
     Refused,
 )
@@ -54,14 +55,20 @@ class Journal:
         clock: Clock,
         *,
         on_lost: Callable[[UUID], None] = lambda run_id: None,
+        on_told: Callable[[UUID], None] = lambda run_id: None,
         courtesy: float = 0.0,
     ) -> None:
-        """`courtesy` is a pause in seconds after each batch, which on SQLite leaves other processes their turn."""
+        """Give a journal that writes to `store` on a thread of `executor`.
+
+        `on_lost` hears of runs that another worker holds now, `on_told` of parents whose sub-run has just ended.
+        `courtesy` is a pause in seconds after each batch, which on SQLite leaves other processes their turn.
+        """
         self.store = store
         self.worker_id = worker_id
         self.executor = executor
         self.clock = clock
         self.on_lost = on_lost
+        self.on_told = on_told
         self.courtesy = courtesy
         self.batches_written = 0
         self._entries: dict[UUID, Entry] = {}
@@ -167,6 +174,8 @@ class Journal:
                 for waiter in entry.waiters:
                     if not waiter.done():
                         waiter.set_result(answer)
+                if entry.change.parent_id is not None and isinstance(entry.change.ending, Finish):
+                    self.on_told(entry.change.parent_id)
             case Refused():
                 _fail(entry, LeaseLost())
                 self.on_lost(entry.change.run_id)

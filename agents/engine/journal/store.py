@@ -68,7 +68,8 @@ class Writes:
     waits: list[tuple[UUID, WaitRecord]] = field(default_factory=list)
     waits_gone: set[UUID] = field(default_factory=set)
     children: list[NewRun] = field(default_factory=list)
-    has_queued: bool = False
+    has_news: bool = False
+    """Whether a run was queued, or a running one was told something."""
 
 
 class Unavailable(Exception):
@@ -93,7 +94,7 @@ class Store(ABC):
             self._write_all(writes, now)
             claimed = self.claim(worker_id, batch.claim, now) if batch.claim and batch.claim.limit > 0 else []
             self.note_batch(worker_id, batch.number)
-            self.announce(live=bool(writes.events or claimed), queue=writes.has_queued)
+            self.announce(live=bool(writes.events or claimed), queue=writes.has_news)
         return BatchResult(answers, claimed)
 
     def _settle(self, worker_id: int, changes: Sequence[Change], now: datetime) -> tuple[list[Answer], Writes]:
@@ -121,19 +122,21 @@ class Store(ABC):
         told: dict[UUID, list[Change]] = defaultdict(list)
         for change in finished:
             assert change.parent_id is not None
-            if not has_ended(rows[change.parent_id]):
-                told[change.parent_id].append(change)
+            # Also to one that has ended: it may be retried, and then waits for what its sub-runs became.
+            told[change.parent_id].append(change)
         waits = self.waits_of([run_id for run_id in told if rows[run_id].status == "waiting"])
         for parent_id, children in told.items():
+            writes.messages += [child_message(child) for child in children]
             row = rows[parent_id]
+            if has_ended(row):
+                continue
             left = wake(row, waits.get(parent_id, ()), [child.parent_key for child in children])
             writes.rows[parent_id] = row
             if parent_id in waits:
                 writes.waits_gone.add(parent_id)
             if row.status == "waiting":
                 writes.waits += [(parent_id, wait) for wait in left]
-            writes.has_queued |= row.status == "queued"
-            writes.messages += [child_message(child) for child in children]
+            writes.has_news = True
 
     def _apply(self, row: RunRow, change: Change, now: datetime, writes: Writes) -> Answer:
         answer, change = apply_change(row, change, now)
@@ -145,7 +148,7 @@ class Store(ABC):
             case Park(waits=waits):
                 writes.waits += [(row.id, wait) for wait in waits]
             case Release():
-                writes.has_queued = True
+                writes.has_news = True
         if change.children:
             self._add_children(change, writes)
         return answer
@@ -164,7 +167,7 @@ class Store(ABC):
                 )
             )
             writes.events.append((child.id, 1, EventRecord("run_queued", child.created_at, '{"by":"parent"}')))
-        writes.has_queued = True
+        writes.has_news = True
 
     def _write_all(self, writes: Writes, now: datetime) -> None:
         if writes.rows:
