@@ -1,7 +1,9 @@
 """How the product logs: one JSON object per line for machines, coloured lines for people."""
 
+import logging
 import re
-from typing import Any
+import sys
+from typing import Any, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -42,6 +44,17 @@ def configure_structlog() -> None:
     )
 
 
+class StderrHandler(logging.StreamHandler[TextIO]):
+    """Writes to what is stderr at that moment: who redirects it later, like a test, still gets the lines."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        return sys.stderr
+
+
 def logging_config(*, readable: bool, level: str) -> dict[str, Any]:
     """Return Django's LOGGING: everything to stderr, for people when `readable`, else as JSON."""
     if readable:
@@ -58,7 +71,7 @@ def logging_config(*, readable: bool, level: str) -> dict[str, Any]:
                 "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
             }
         },
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
+        "handlers": {"stderr": {"()": StderrHandler, "formatter": "structured"}},
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
             # Django's own set-up would print a second copy of these on a developer's console.
