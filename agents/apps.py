@@ -18,5 +18,6 @@ class AgentsConfig(AppConfig):
         """Bind the ports, and load the workflows: the built-in ones and those of the operator's modules."""
         # Not at the top: these modules need the tables, which are there only now.
         import_module("agents.queue.worker_process").bind_ports(import_module("agents.ports").make_ports)
-        for module in ("agents.workflows", *settings.WORKFLOW_MODULES):
+        import_module("agents.workflows").load_builtin()
+        for module in settings.WORKFLOW_MODULES:
             import_module(module)

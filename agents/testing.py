@@ -58,6 +58,9 @@ class ScriptedModel:
         stream(reply.text)
         return reply
 
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
 
 class ScriptedTools:
     """Tools from plain async functions `(arguments, info) -> ToolResult | str`."""

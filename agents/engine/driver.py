@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -288,7 +289,7 @@ class Driver:
             try:
                 # Just back from an outage, the silence of others is the outage's.
                 is_steady = time.monotonic() - self._steady_since > self.settings.lease
-                queued = await self._once(lambda: leases.reap(silent_too=is_steady))
+                queued = await self._once(partial(leases.reap, silent_too=is_steady))
                 sweep = await self._once(leases.wake_due)
                 queued += sweep.queued + await self._once(lambda: leases.wake_for_workflows(known_workflows()))
                 if queued:
@@ -319,6 +320,7 @@ class Driver:
         ends = time.monotonic() + 2.0
         while self.executions and time.monotonic() < ends:
             await asyncio.sleep(0.02)
+        await self.ports.model.aclose()
         await self._chore(leases.stop_worker, self.worker_id)
 
     def _grace_ends(self, ends: float) -> float:

@@ -86,6 +86,10 @@ class ModelPort(Protocol):
         """
         ...
 
+    async def aclose(self) -> None:
+        """Close what is open; the worker stops."""
+        ...
+
 
 class ToolPort(Protocol):
     """Access to tools."""
