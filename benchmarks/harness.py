@@ -131,7 +131,7 @@ class Memory:
 def stamps_of(run: UUID) -> list[float]:
     """Give when the `stamp` steps of a run started, as they recorded it themselves."""
     steps = Step.objects.filter(run=run, name="stamp", superseded=False, outcome__isnull=False)
-    return sorted(steps.values_list("outcome", flat=True))
+    return sorted(float(outcome or 0) for outcome in steps.values_list("outcome", flat=True))
 
 
 def cpu_seconds(process: Process) -> float:

@@ -1,0 +1,26 @@
+"""What an instance costs while it has nothing to do: one web process and one worker of each queue."""
+
+from __future__ import annotations
+
+import time
+
+from benchmarks.harness import Bench, cpu_seconds
+from benchmarks.report import Figures, both
+
+TARGETS = both({"percent_of_a_core": "<= 4"})
+SETTLE_SECONDS = 5.0
+SECONDS = 20.0
+
+
+def measure(bench: Bench) -> Figures:
+    processes = {
+        "web": bench.instance.start_web(),
+        "runs": bench.start_worker(),
+        "tools": bench.instance.start_worker("tools"),
+    }
+    time.sleep(SETTLE_SECONDS)
+    before = {name: cpu_seconds(process) for name, process in processes.items()}
+    time.sleep(SECONDS)
+    used = {name: 100 * (cpu_seconds(process) - before[name]) / SECONDS for name, process in processes.items()}
+    parts = {f"percent_of_{name}": round(percent, 2) for name, percent in used.items()}
+    return {"percent_of_a_core": round(sum(used.values()), 2), **parts}
