@@ -85,7 +85,7 @@ INSTALLED_APPS = [
     # Before django_q: its `qcluster` command is replaced by ours.
     "agents",
     "tools",
-    "django.contrib.admin",
+    "agentsite.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

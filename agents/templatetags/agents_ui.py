@@ -15,7 +15,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from agents.models import Run
-from agents.web import detail, icons, wording
+from agents.web import detail, icons, timeline, wording
 
 register = template.Library()
 
@@ -25,6 +25,7 @@ register.filter("money", wording.money)
 register.filter("count", wording.count)
 register.filter("size", wording.size)
 register.filter("absolute", wording.absolute)
+register.filter("short_key", timeline.short_key)
 
 MAX_JSON = 20_000
 

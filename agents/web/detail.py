@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -77,16 +77,15 @@ class StepDetail:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A citation of an answer: what is quoted, from where, and which step read it."""
+    """A source that is cited: from where, which step read it, and what is quoted under which numbers."""
 
-    number: int
     title: str
-    quote: str
     locator: str
     url: str
     is_outside: bool
     step: str
-    is_removed: bool = False
+    is_removed: bool
+    quotes: tuple[tuple[int, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +203,7 @@ def describe_answer(run: Run) -> Answer | None:
         return Answer(render_answer(output), output, None, ())
     if isinstance(output, dict) and isinstance(output.get("text"), str):
         sources = _sources(run.workspace, output.get("citations"))
-        links = [step_link(source.step) if source.step else source.url for source in sources]
+        links = _links(sources)
         return Answer(render_answer(output["text"], links), output["text"], None, sources)
     return Answer(None, "", output, ())
 
@@ -213,10 +212,20 @@ def _sources(workspace: Workspace, citations: Any) -> tuple[Source, ...]:
     listed = [c for c in citations if isinstance(c, dict)] if isinstance(citations, list) else []
     ids = [found for found in (_document_id(c) for c in listed) if found is not None]
     titles = queries.titles_of(workspace, ids) if ids else {}
-    return tuple(_source(workspace, number, c, titles) for number, c in enumerate(listed[:200], 1))
+    quotes: dict[Source, list[tuple[int, str]]] = {}
+    for number, citation in enumerate(listed[:200], 1):
+        source = _source(workspace, citation, titles)
+        quotes.setdefault(source, []).append((number, str(citation.get("quote", ""))))
+    return tuple(replace(source, quotes=tuple(found)) for source, found in quotes.items())
 
 
-def _source(workspace: Workspace, number: int, citation: Mapping[str, Any], titles: Mapping[int, str]) -> Source:
+def _links(sources: Sequence[Source]) -> list[str]:
+    """Give what [1], [2] … lead to: the step that read the source, else the source."""
+    links = {number: step_link(s.step) if s.step else s.url for s in sources for number, _ in s.quotes}
+    return [links[number] for number in sorted(links)]
+
+
+def _source(workspace: Workspace, citation: Mapping[str, Any], titles: Mapping[int, str]) -> Source:
     address = str(citation.get("source", ""))
     document = _document_id(citation)
     url, is_removed, title = "", False, str(citation.get("title", ""))
@@ -228,10 +237,8 @@ def _source(workspace: Workspace, number: int, citation: Mapping[str, Any], titl
     elif address.lower().startswith(("http://", "https://")):
         url = address
     return Source(
-        number=number,
         title=title or address,
-        quote=str(citation.get("quote", "")),
-        locator=_place(url, citation) if document is None else str(citation.get("locator", "")),
+        locator=_place(url, citation) if document is None else "",
         url=url,
         is_outside=document is None and bool(url),
         step=str(citation.get("step", "")),

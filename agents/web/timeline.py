@@ -102,22 +102,27 @@ def make_timeline(
         start=scale.start,
         end=scale.end,
         is_open=is_open,
-        phases=tuple(_phases(run, events, scale)),
+        phases=tuple(_phases(run, events, steps, scale)),
         rows=tuple(_row(step, scale, run) for step in steps),
         hidden=hidden,
         ticks=_ticks(scale),
     )
 
 
-def _phases(run: Run, events: Iterable[RunEvent], scale: _Scale) -> Iterable[Segment]:
+def _phases(run: Run, events: Iterable[RunEvent], steps: Sequence[Step], scale: _Scale) -> Iterable[Segment]:
+    changes = [(event.at, _PHASES[event.kind]) for event in events if event.kind in _PHASES]
+    # No event tells when a worker took the run: its first step after the queue does.
+    moments = [*([run.started_at] if run.started_at else []), *(step.started_at for step in steps)]
+    changes = sorted([*changes, *((moment, "working") for moment in moments)], key=lambda change: change[0])
     phase, since = "queued", run.created_at
-    for event in events:
-        following = _PHASES.get(event.kind)
-        if following is None or following == phase:
+    for at, following in changes:
+        if following == "working":
+            following = "running" if phase == "queued" else phase
+        if following == phase:
             continue
-        if phase and event.at > since:
-            yield scale.segment(phase, since, event.at, _PHASE_WORDS[phase])
-        phase, since = following, event.at
+        if phase and at > since:
+            yield scale.segment(phase, since, at, _PHASE_WORDS[phase])
+        phase, since = following, at
     if phase:
         ended = run.finished_at if run.status in ENDED else None
         yield scale.segment(phase, since, ended, _PHASE_WORDS[phase])
@@ -203,6 +208,13 @@ def icon_of(step: Step) -> str:
     """Name the icon of what a step does."""
     name = step.label or step.kind
     return _ICONS.get(name, name)
+
+
+def short_key(key: str) -> str:
+    """Name a step by its key in few words: `gather#0/1/tool:search#0` is search, the third think is think 3."""
+    name, _, number = key.rsplit("/", 1)[-1].rpartition("#")
+    name = name.partition(":")[2] or name or key
+    return f"{name} {int(number) + 1}" if number.isdecimal() and int(number) else name
 
 
 def name_of(step: Step) -> str:

@@ -1,0 +1,1 @@
+"""The administration: every table for operators, read-mostly."""
