@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from agents.engine.canonical import JSON, decode, encode
 from agents.engine.errors import StepTimeout
+from agents.engine.plans import Plan
+from agents.engine.recording import finish_step, outcome_of, record_step
 from agents.engine.scope import Scope
-from agents.engine.stepping import Plan, finish_step, outcome_of, record_step
 from agents.engine.subruns import SubRunCall
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ async def timeout(x: Execution, scope: Scope, seconds: float, awaitable: Awaitab
         record = record_step(x, key, plan)
     due = record.started_at + timedelta(seconds=seconds)
     task, inner = _start(x, scope, f"{key}/0/", awaitable)
-    timer = x.start_task(x.wait_until(key, due, "timeout"), Scope(f"{key}/timer/", scope.now))
+    timer = x.branches.start(x.wait_until(key, due, "timeout"), Scope(f"{key}/timer/", scope.now))
     await _first(x, [task, timer])
     timed_out = not task.done()
     timer.cancel()
@@ -128,7 +129,7 @@ async def timeout(x: Execution, scope: Scope, seconds: float, awaitable: Awaitab
 def _start(x: Execution, scope: Scope, path: str, awaitable: Awaitable[Any], join: str = "") -> tuple[Branch, Scope]:
     """Start a branch. One that only awaits a sub-run is part of the gather's join: it wakes nobody by itself."""
     inner = Scope(path, scope.now, f"{join}/" if join and isinstance(awaitable, SubRunCall) else "")
-    return x.start_task(awaitable, inner), inner
+    return x.branches.start(awaitable, inner), inner
 
 
 def _results(scope: Scope, branches: Sequence[tuple[Branch, Scope]]) -> list[Any]:
@@ -158,13 +159,13 @@ async def _until(x: Execution, tasks: Sequence[Branch], count: int) -> None:
         nonlocal missing
         missing -= 1
         if missing == 0:
-            x.resume(done, None)
+            x.branches.resume(done)
 
     living = [task for task in tasks if not task.done()]
     for task in living:
         task.add_done_callback(ended)
     try:
-        await x.blocked(done)
+        await x.branches.blocked(done)
     except asyncio.CancelledError:
         for task in living:
             task.cancel()

@@ -17,11 +17,13 @@ from agents.engine.canonical import JSON, decode, digest, encode
 from agents.engine.conversation import Conversation
 from agents.engine.errors import ForeignTask, Permanent, Sealed, StepFailed
 from agents.engine.messages import Message, Reply, ToolCall, ToolResult
+from agents.engine.plans import Attempt, Plan
 from agents.engine.ports import AgentConfig, CallInfo, Effect, ModelRequest
+from agents.engine.recording import finish_step, record_step
 from agents.engine.records import ArtifactRecord
 from agents.engine.retry import Retry
 from agents.engine.scope import Scope, current_scope
-from agents.engine.stepping import Attempt, Plan, finish_step, perform, record_step
+from agents.engine.stepping import perform
 
 if TYPE_CHECKING:
     from agents.engine.execution import Execution

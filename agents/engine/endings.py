@@ -24,6 +24,7 @@ def succeeded(x: Execution, output: Any) -> Change:
         text = encode(output)
     except NotEncodable as error:
         return failed(x, error)
+    _close_open_steps(x)
     x.log("run_succeeded", {})
     change = x.change()
     change.ending = Finish("succeeded", output=text)

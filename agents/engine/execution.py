@@ -1,20 +1,20 @@
 """One run in the hands of this worker: from its claim until it is parked, finished, given back or lost.
 
-The workflow's coroutine runs in a task of its own; `Execution.run` supervises it. `busy` counts the branches that are
-doing something: when none is left the run only waits, and may be parked.
+The workflow's coroutine runs in a branch of its own; `Execution.run` supervises it. When no branch is busy the run only
+waits, and may be parked.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 from uuid import UUID
 
+from agents.engine.branches import Branches
 from agents.engine.canonical import JSON, decode, encode
 from agents.engine.clock import Clock
 from agents.engine.endings import cancelled, failed, parked, released, succeeded
@@ -32,7 +32,8 @@ from agents.engine.records import (
     Target,
     WaitRecord,
 )
-from agents.engine.scope import Scope, current_scope, is_superseded_with
+from agents.engine.scope import Scope, is_superseded_with
+from agents.engine.waiting import Waiting
 
 if TYPE_CHECKING:
     from agents.engine.journal.journal import Journal
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+CLOCK_STEP = 0.001
 LOG_MESSAGE = "log"
 """Name of messages that are entries for the run's log: [kind, data]."""
 
@@ -82,16 +84,6 @@ class Host(Protocol):
 
 
 @dataclass(slots=True)
-class Pending:
-    """Something a branch waits for. A message for a join counts for the join's wait."""
-
-    wait: WaitRecord
-    future: asyncio.Future[Any]
-    join: str = ""
-    timer: asyncio.TimerHandle | None = None
-
-
-@dataclass(slots=True)
 class OpenStep:
     """A step that is being executed, its latest record, and the text it has streamed."""
 
@@ -115,10 +107,8 @@ class Execution:
         self.id = claimed.id
         self.steps: dict[str, StepRecord] = history.steps if history else {}
         self.open: dict[str, OpenStep] = {}
-        self.pending: dict[str, Pending] = {}
-        self.inbox: dict[str, deque[MessageRecord]] = defaultdict(deque)
-        self.tasks: set[asyncio.Task[Any]] = set()
-        self.busy = 0
+        self.branches = Branches(self._went_idle)
+        self.waiting = Waiting(self.branches, host.clock)
         self.sealed = False
         self.seen_wakes = history.wakes if history else claimed.wakes
         self.known_wakes = self.seen_wakes
@@ -130,7 +120,6 @@ class Execution:
         self._gates: list[asyncio.Future[None]] = []
         self._signal = asyncio.Event()
         self._linger_until = 0.0
-        self._messages_seen: set[int] = set()
         self._last_stamp = max((s.finished_at or s.started_at for s in self.steps.values()), default=claimed.created_at)
         self._main: asyncio.Task[Any] | None = None
         if history:
@@ -147,7 +136,7 @@ class Execution:
         """Drive the run, whose coroutine `begin` makes, until it leaves this worker."""
         if self.wanted:
             self._heed_wanted()
-        self._main = self.start_task(begin(self), Scope("", self.claimed.created_at))
+        self._main = self.branches.start(begin(self), Scope("", self.claimed.created_at))
         self._main.add_done_callback(lambda task: self._signal.set())
         while not await self._advance():
             await self._signal.wait()
@@ -170,35 +159,44 @@ class Execution:
             await self._read_inbox()
             self._signal.set()
             return False
-        return self.busy == 0 and await self._rest()
+        return self.branches.busy == 0 and await self._rest()
 
     async def _rest(self) -> bool:
         """Nothing of the run is executing: park it, unless what it waits for will come soon."""
         if self.hold == "drain" and self._gates:
             return await self._leave(released(self, "worker stopped"))
-        if not self.hold:
-            loop_now = asyncio.get_running_loop().time()
-            due = [p.wait.due_at for p in self.pending.values() if p.wait.due_at is not None]
-            if due and min(due) - self.host.clock.now() <= timedelta(seconds=self.host.short_pause):
-                return False
-            if self.host.linger and any(p.wait.kind == "child" for p in self.pending.values()):
-                if not self._linger_until:
-                    self._linger_until = loop_now + self.host.linger
-                    asyncio.get_running_loop().call_later(self.host.linger, self._signal.set)
-                if loop_now < self._linger_until - 0.001:
-                    return False
-        return await self._leave(parked(self, self._waits()))
+        if not self.hold and self._will_go_on_soon():
+            return False
+        waits = self.waiting.records()
+        if self.hold == "pause":
+            waits.append(WaitRecord("paused"))
+        return await self._leave(parked(self, waits))
+
+    def _will_go_on_soon(self) -> bool:
+        due = self.waiting.next_due()
+        if due is not None and due <= self.host.short_pause:
+            return True
+        if not (self.host.linger and self.waiting.expects_messages()):
+            return False
+        loop = asyncio.get_running_loop()
+        if not self._linger_until:
+            self._linger_until = loop.time() + self.host.linger
+            loop.call_at(self._linger_until, self._signal.set)
+        return loop.time() < self._linger_until - CLOCK_STEP
+
+    def _went_idle(self) -> None:
+        self._linger_until = 0.0
+        self._signal.set()
 
     async def _leave(self, change: Change) -> bool:
         """Commit a change that ends this worker's part; tell whether it did."""
-        self._disarm()
+        self.waiting.disarm()
         answer = await self._commit(change)
         if answer is None or answer.parked:
             self._drop()
             return True
         self.notice(answer.wakes, answer.wanted)
-        for key, pending in list(self.pending.items()):
-            self._arm(key, pending)
+        self.waiting.arm()
         self._signal.set()
         return False
 
@@ -214,8 +212,7 @@ class Execution:
             change = failed(self, error)
         else:
             change = succeeded(self, main.result())
-        for task in self.tasks - {main}:
-            task.cancel()
+        self.branches.cancel(but=main)
         try:
             await self._commit(change)
         except Unwritable as refused:
@@ -239,31 +236,13 @@ class Execution:
     def _drop(self) -> None:
         """Let go of the coroutines: whatever they still do has no effect."""
         self.sealed = True
-        self._disarm()
-        for task in list(self.tasks):
-            task.cancel()
-
-    def _disarm(self) -> None:
-        for pending in self.pending.values():
-            if pending.timer is not None:
-                pending.timer.cancel()
-
-    def _waits(self) -> list[WaitRecord]:
-        joins: dict[str, int] = defaultdict(int)
-        waits = []
-        for pending in self.pending.values():
-            if pending.join:
-                joins[pending.join] += 1
-            else:
-                waits.append(pending.wait)
-        waits += [WaitRecord("child", key=join, needed=count) for join, count in joins.items()]
-        if self.hold == "pause":
-            waits.append(WaitRecord("paused"))
-        return waits
+        self.waiting.disarm()
+        self.branches.cancel()
 
     async def park_unstarted(self, wait: WaitRecord) -> None:
         """Let the run wait without having started its coroutine."""
-        await self._leave(parked(self, [wait]))
+        while not await self._leave(parked(self, [wait])):
+            await self._read_inbox()
 
     # -- what others tell the run --------------------------------------------------------------------------------
 
@@ -320,7 +299,7 @@ class Execution:
         if not self.hold:
             gates, self._gates = self._gates, []
             for gate in gates:
-                self.resume(gate, None)
+                self.branches.resume(gate)
         self._signal.set()
 
     async def _read_inbox(self) -> None:
@@ -331,64 +310,14 @@ class Execution:
     def _take_messages(self, history: History) -> None:
         self.seen_wakes = max(self.seen_wakes, history.wakes)
         self.known_wakes = max(self.known_wakes, self.seen_wakes)
-        for message in history.messages:
-            if message.id in self._messages_seen:
-                continue
-            self._messages_seen.add(message.id)
+        for message in self.waiting.take(history.messages):
             if message.name == LOG_MESSAGE:
                 # Only the lease holder writes the log; others leave what they have to say here.
                 kind, data = decode(message.data)
                 self.log(kind, data)
                 self.change().consumed.append(message.id)
-                continue
-            pending = self.pending.pop(message.name, None)
-            if pending is not None:
-                self.resume(pending.future, message)
-            else:
-                self.inbox[message.name].append(message)
 
-    # -- waiting, for the context --------------------------------------------------------------------------------
-
-    def start_task(self, coroutine: Coroutine[Any, Any, Any] | Awaitable[Any], scope: Scope) -> asyncio.Task[Any]:
-        """Start a branch in its scope. It counts as busy until it ends or waits."""
-
-        async def branch() -> Any:
-            scope.task = asyncio.current_task()
-            current_scope.set(scope)
-            return await coroutine
-
-        self.busy += 1
-        task = asyncio.get_running_loop().create_task(branch())
-        self.tasks.add(task)
-        task.add_done_callback(self._branch_ended)
-        return task
-
-    def _branch_ended(self, task: asyncio.Task[Any]) -> None:
-        self.tasks.discard(task)
-        if not task.cancelled():
-            task.exception()  # Retrieved: the supervisor or the gather looks at it, a dropped branch nobody does.
-        self.busy -= 1
-        if self.busy == 0:
-            self._signal.set()
-
-    async def blocked(self, future: asyncio.Future[Any]) -> Any:
-        """Await a future while this branch counts as waiting; only `resume` may resolve it."""
-        self.busy -= 1
-        if self.busy == 0:
-            self._linger_until = 0.0
-            self._signal.set()
-        try:
-            return await future
-        except asyncio.CancelledError:
-            if future.cancelled():
-                self.busy += 1
-            raise
-
-    def resume(self, future: asyncio.Future[Any], value: Any) -> None:
-        """Let the branch that waits for the future go on."""
-        if not future.done():
-            self.busy += 1
-            future.set_result(value)
+    # -- for the context -----------------------------------------------------------------------------------------
 
     async def gate(self) -> None:
         """Let nothing new start while the run is paused or its worker stops."""
@@ -397,47 +326,21 @@ class Execution:
         while self.hold:
             gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._gates.append(gate)
-            await self.blocked(gate)
+            await self.branches.blocked(gate)
             if self.sealed:
                 raise Sealed
 
-    async def wait_until(self, key: str, due: datetime, kind: str = "timer") -> None:
+    async def wait_until(self, key: str, due: datetime, why: str = "timer") -> None:
         """Wait for a time, in memory or parked."""
-        if due > self.host.clock.now():
-            await self._wait(key, WaitRecord("timer", key=key, name=kind, due_at=due))
+        if self.sealed:
+            raise Sealed
+        await self.waiting.until(key, due, why)
 
     async def message(self, name: str, wait: WaitRecord, join: str = "") -> MessageRecord:
         """Wait for a message of this name, or take one that came early."""
-        early = self.inbox.get(name)
-        if early:
-            return early.popleft()
-        received: MessageRecord = await self._wait(name, wait, join)
-        return received
-
-    async def _wait(self, key: str, wait: WaitRecord, join: str = "") -> Any:
         if self.sealed:
             raise Sealed
-        pending = Pending(wait, asyncio.get_running_loop().create_future(), join)
-        self.pending[key] = pending
-        self._arm(key, pending)
-        try:
-            return await self.blocked(pending.future)
-        finally:
-            if self.pending.get(key) is pending:
-                del self.pending[key]
-            if pending.timer is not None:
-                pending.timer.cancel()
-
-    def _arm(self, key: str, pending: Pending) -> None:
-        if pending.wait.due_at is not None:
-            delay = (pending.wait.due_at - self.host.clock.now()).total_seconds()
-            loop = asyncio.get_running_loop()
-            pending.timer = loop.call_later(max(0.0, delay), self._timer_due, key, pending)
-
-    def _timer_due(self, key: str, pending: Pending) -> None:
-        if self.pending.get(key) is pending:
-            del self.pending[key]
-        self.resume(pending.future, None)
+        return await self.waiting.message(name, wait, join)
 
     def close_step(self, key: str, why: str) -> None:
         """Record that a step of an abandoned branch was interrupted; nobody will ask for its outcome."""
@@ -450,8 +353,6 @@ class Execution:
         self.steps[key] = self.change().steps[key] = record
         self.change().streamed.append(key)
         self.log("step_interrupted", {"key": key, "attempt": record.attempt, "reason": why})
-
-    # -- recording, for the context ------------------------------------------------------------------------------
 
     def stamp(self) -> datetime:
         """Give the time for a record; it never goes back within a run, so that it orders the steps."""

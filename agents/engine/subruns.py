@@ -13,8 +13,10 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from agents.engine.canonical import JSON, decode, digest, encode
+from agents.engine.deciding import reconsider
+from agents.engine.plans import Plan
+from agents.engine.recording import fail_step, finish_step, log_step, outcome_of, record_step
 from agents.engine.records import ChildRecord, StepRecord, WaitRecord
-from agents.engine.stepping import Plan, fail_step, finish_step, log_step, outcome_of, reconsider, record_step
 
 if TYPE_CHECKING:
     from agents.engine.execution import Execution

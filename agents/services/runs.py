@@ -11,12 +11,12 @@ from django.db import IntegrityError, connection, transaction
 
 from agents.engine import control
 from agents.engine.canonical import JSON, decode, digest, encode
+from agents.engine.deciding import decision_name
 from agents.engine.errors import NotEncodable
 from agents.engine.journal.store import PRIORITY_BOOST_US, RUN_COST_US
 from agents.engine.leases import database_now
 from agents.engine.notify import announce
 from agents.engine.registry import known_workflows
-from agents.engine.stepping import decision_name
 from agents.models import Agent, AgentVersion, Run, RunEvent, RunStatus, User, Wait, WaitKind, Workspace
 from agents.services.errors import Conflict, IdempotencyConflict, InvalidInput, NotFound
 

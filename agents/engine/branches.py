@@ -1,0 +1,65 @@
+"""The branches of a run: asyncio tasks that the engine started, and how many of them are doing something."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from agents.engine.scope import Scope, current_scope
+
+
+class Branches:
+    """Counts the busy branches; `on_idle` is called when none is left, so that the run only waits."""
+
+    def __init__(self, on_idle: Callable[[], None]) -> None:
+        self.tasks: set[asyncio.Task[Any]] = set()
+        self.busy = 0
+        self._on_idle = on_idle
+
+    def start(self, coroutine: Coroutine[Any, Any, Any] | Awaitable[Any], scope: Scope) -> asyncio.Task[Any]:
+        """Start a branch in its scope. It counts as busy until it ends or waits."""
+
+        async def branch() -> Any:
+            scope.task = asyncio.current_task()
+            current_scope.set(scope)
+            return await coroutine
+
+        self.busy += 1
+        task = asyncio.get_running_loop().create_task(branch())
+        self.tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    async def blocked(self, future: asyncio.Future[Any]) -> Any:
+        """Await a future while this branch counts as waiting; only `resume` may resolve it."""
+        self._rest()
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if future.cancelled():
+                self.busy += 1
+            raise
+
+    def resume(self, future: asyncio.Future[Any], value: Any = None) -> None:
+        """Let the branch that waits for the future go on."""
+        if not future.done():
+            self.busy += 1
+            future.set_result(value)
+
+    def cancel(self, *, but: asyncio.Task[Any] | None = None) -> None:
+        """Cancel all branches, except one."""
+        for task in list(self.tasks):
+            if task is not but:
+                task.cancel()
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self.tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # Retrieved: whoever awaits the branch looks at it, a dropped one nobody does.
+        self._rest()
+
+    def _rest(self) -> None:
+        self.busy -= 1
+        if self.busy == 0:
+            self._on_idle()

@@ -1,0 +1,88 @@
+"""Asking a person about a step: its outcome is unknown, or the workflow changed there.
+
+The run waits, parked like for anything else; the answer comes as a message.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from agents.engine.canonical import JSON, decode, encode
+from agents.engine.errors import Sealed
+from agents.engine.plans import Plan
+from agents.engine.recording import fail_step, finish_step, log_step, update_step, with_entry
+from agents.engine.records import StepRecord, WaitRecord
+
+if TYPE_CHECKING:
+    from agents.engine.execution import Execution
+
+
+async def ask_for_outcome(
+    x: Execution, record: StepRecord, plan: Plan, error: dict[str, JSON] | None = None
+) -> StepRecord:
+    """An unsafe step was interrupted: only a person can say what became of it.
+
+    Whoever executed it may still be at it until its lease and its time are over, so it is not asked before.
+    """
+    if record.status == "running":
+        described = error or {"type": "Interrupted", "message": "The worker went away during the step."}
+        record = update_step(x, record, status="unknown", finished_at=x.stamp(), error=encode(described))
+        log_step(x, "step_failed", record, error=described | {"unknown": True})
+        await x.commit()
+    if error is None:
+        settled = record.started_at + timedelta(seconds=x.host.lease_seconds + (plan.timeout or 0.0))
+        await x.wait_until(record.key, settled, "settle")
+    data = {"key": record.key, "name": record.name, "input": decode(record.input), "error": decode(record.error)}
+    wait = WaitRecord("unknown", key=decision_name(record.key), name=record.key[:200], data=encode(data))
+    message = await x.message(decision_name(record.key), wait)
+    x.change().consumed.append(message.id)
+    decision = decode(message.data)
+    match decision["choice"]:
+        case "done":
+            record = finish_step(x, record, encode(decision.get("outcome")))
+            await x.commit()
+            return record
+        case "retry":
+            entry = {**(decode(record.error) or {}), "number": record.attempt, "at": x.stamp()}
+            return update_step(
+                x,
+                record,
+                status="running",
+                attempt=record.attempt + 1,
+                attempts=with_entry(record, entry),
+                error=None,
+                finished_at=None,
+            )
+        case _:
+            failure = {"type": "OutcomeUnknown", "message": "A person gave up on this step; its outcome is unknown."}
+            record = fail_step(x, record, failure)
+            await x.commit()
+            return record
+
+
+async def reconsider(x: Execution, key: str, plan: Plan, record: StepRecord) -> StepRecord:
+    """The code now asks for something else than what is recorded under this key: a person decides."""
+    await x.gate()
+    asked = plan.input()
+    data = {"key": key, "name": record.name, "asked": asked, "status": record.status}
+    wait = WaitRecord("changed", key=decision_name(key), name=key[:200], data=encode(data))
+    message = await x.message(decision_name(key), wait)
+    x.change().consumed.append(message.id)
+    choice = decode(message.data)["choice"]
+    if choice == "reuse":
+        record = update_step(x, record, digest=plan.digest)
+        await x.commit()
+        return record
+    if choice == "rerun":
+        x.run_again_from(record)
+        raise Sealed
+    failure = {"type": "WorkflowChanged", "message": "The workflow changed at this step and a person gave up on it."}
+    record = fail_step(x, record, failure)
+    await x.commit()
+    return record
+
+
+def decision_name(key: str) -> str:
+    """Give the name of the message in which a person's decision on a step comes."""
+    return f"decide:{key}"

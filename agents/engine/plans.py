@@ -1,0 +1,47 @@
+"""What the code asks for: a step's identity and how it is to be executed."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from agents.engine.canonical import JSON
+from agents.engine.messages import Usage
+from agents.engine.ports import Effect
+from agents.engine.records import ArtifactRecord
+from agents.engine.retry import Retry
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the code asks for: a step's identity, and how it is to be executed.
+
+    `name` is counted in the scope, `title` is shown; `input` is JSON for the record; `timeout` in seconds.
+    """
+
+    kind: str
+    name: str
+    title: str
+    digest: str
+    input: Callable[[], JSON] = field(default=lambda: None)
+    label: str = ""
+    effect: Effect = "none"
+    retry: Retry = field(default_factory=Retry)
+    timeout: float | None = None
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One attempt, as the function that executes it sees it. It may leave its usage and artifacts here."""
+
+    key: str
+    number: int
+    idempotency_key: str
+    deadline: float | None
+    stream: Callable[[str], None]
+    usage: Usage | None = None
+    artifact: ArtifactRecord | None = None
+
+
+Executor = Callable[[Attempt], Awaitable[Any]]

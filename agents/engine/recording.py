@@ -1,0 +1,100 @@
+"""The states of a step, each put into the change that is gathering for its run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import zstandard
+from uuid_utils.compat import uuid7
+
+from agents.engine.canonical import JSON, decode, encode
+from agents.engine.errors import StepFailed, StepTimeout
+from agents.engine.plans import Plan
+from agents.engine.records import EventRecord, LargeRecord, StepRecord
+
+if TYPE_CHECKING:
+    from agents.engine.execution import Execution
+
+MAX_INLINE = 256 * 1024
+"""Outcomes of more bytes go compressed into a table of their own."""
+_compress = zstandard.ZstdCompressor(level=3).compress
+_decompress = zstandard.ZstdDecompressor().decompress
+
+
+async def outcome_of(x: Execution, record: StepRecord) -> JSON:
+    """Decode a done step's outcome; raises its failure."""
+    if record.status == "failed":
+        error = decode(record.error)
+        failure = StepTimeout if error["type"] == "StepTimeout" else StepFailed
+        raise failure(error["type"], error["message"], record.key)
+    if record.large is not None:
+        return decode(_decompress(await x.host.load_large(record.large)))
+    return decode(record.outcome)
+
+
+def record_step(x: Execution, key: str, plan: Plan, **values: Any) -> StepRecord:
+    """Put a new step into the change that is gathering."""
+    recorded_input = plan.input()
+    record = StepRecord(
+        key=key,
+        kind=plan.kind,
+        name=plan.title[:100],
+        started_at=x.stamp(),
+        label=plan.label,
+        effect=plan.effect,
+        digest=plan.digest,
+        input=None if recorded_input is None else encode(recorded_input),
+        **values,
+    )
+    x.steps[key] = x.change().steps[key] = record
+    return record
+
+
+def update_step(x: Execution, record: StepRecord, **changes: Any) -> StepRecord:
+    """Put a step's next state into the change that is gathering."""
+    new = record.follow(**changes)
+    x.steps[record.key] = x.change().steps[record.key] = new
+    return new
+
+
+def finish_step(x: Execution, record: StepRecord, text: str, **changes: Any) -> StepRecord:
+    """Put a step's outcome, a JSON text, into the change that is gathering."""
+    if len(text) > MAX_INLINE:
+        large = LargeRecord(uuid7(), _compress(text.encode()))
+        x.change().larges.append(large)
+        changes["large"] = large.id
+    else:
+        changes["outcome"] = text
+    new = update_step(x, record, status="succeeded", finished_at=x.stamp(), error=None, **changes)
+    log_step(x, "step_finished", new)
+    return new
+
+
+def fail_step(x: Execution, record: StepRecord, error: JSON) -> StepRecord:
+    """Put a step's failure into the change that is gathering."""
+    new = update_step(x, record, status="failed", finished_at=x.stamp(), error=encode(error))
+    log_step(x, "step_failed", new, error=error)
+    return new
+
+
+def log_step(x: Execution, kind: str, record: StepRecord, **more: JSON) -> EventRecord:
+    """Log what happened to a step."""
+    data: dict[str, JSON] = {
+        "key": record.key,
+        "kind": record.kind,
+        "name": record.name,
+        "label": record.label,
+        "attempt": record.attempt,
+    }
+    if record.finished_at is not None:
+        data["started_at"] = record.started_at
+        data["ms"] = round((record.finished_at - record.started_at).total_seconds() * 1000, 1)
+        if record.input_tokens or record.output_tokens:
+            data["tokens"] = record.input_tokens + record.output_tokens
+            data["cost_microusd"] = record.cost_microusd
+    return x.log(kind, data | more)
+
+
+def with_entry(record: StepRecord, entry: dict[str, JSON]) -> str:
+    """Give the JSON text of the step's earlier attempts with one more."""
+    return encode([*(decode(record.attempts) or ()), entry])
