@@ -145,7 +145,7 @@ def test_decides_a_step_that_asks(api: Client, workspace: Workspace) -> None:
     run = make_run(workspace)
     path = f"{RUNS}/{run.pk}/decisions"
     assert post(api, path, {"key": "act#0", "choice": "done"}).status_code == 404
-    from agents.engine.stepping import decision_name
+    from agents.engine.deciding import decision_name
 
     Wait.objects.create(run=run, kind=WaitKind.UNKNOWN, key=decision_name("act#0"))
     wrong = post(api, path, {"key": "act#0", "choice": "perhaps"})
