@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import time
 
 import httpx
 import orjson
@@ -74,8 +75,10 @@ def test_run_prints_the_result_and_exits_by_the_outcome(shared_instance: Instanc
 
 
 def test_ctrl_c_detaches_and_the_run_goes_on(shared_instance: Instance) -> None:
-    watching = shared_instance.start("run", "tool-agent", "Wait 3 seconds")
-    wait_until(lambda: "think" in said(watching) or shared_instance.api.get("runs").json()["results"], 30)
+    goal = "Wait 6 seconds"
+    watching = shared_instance.start("run", "tool-agent", goal)
+    wait_until(lambda: goal in shared_instance.api.get("runs").text, 30, "the run to be started")
+    time.sleep(1.0)  # it prints nothing that would tell when it has begun to watch: stderr is no terminal here
     os.kill(watching.pid, signal.SIGINT)
     assert watching.popen.wait(20) == 3, said(watching)
     assert "the run goes on" in said(watching)
