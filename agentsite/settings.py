@@ -146,7 +146,7 @@ if _database["ENGINE"] == _sqlite["ENGINE"]:
     # IMMEDIATE: a transaction that reads before it writes waits for its turn instead of failing half-way.
     _options.setdefault("transaction_mode", "IMMEDIATE")
     _options.setdefault("timeout", 20)
-    _options.setdefault("init_command", "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA temp_store=MEMORY")
+    _options.setdefault("init_command", "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY")
 # Every thread keeps its connection (see agentsite.handler for those of requests); a dead one is noticed before use.
 _database["CONN_MAX_AGE"] = None
 _database["CONN_HEALTH_CHECKS"] = True

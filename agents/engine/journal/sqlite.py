@@ -64,7 +64,7 @@ VALUES (?,?,?,?,?,?,?,?,'queued','','',?,?,?,0,0,1,0,0,0,0,'run','[]','','',?)
 class SqliteStore(Store):
     """The journal's tables in one SQLite file."""
 
-    def __init__(self, path: str, *, busy_timeout: float = 20.0, synchronous: str = "NORMAL") -> None:
+    def __init__(self, path: str, *, busy_timeout: float = 20.0, synchronous: str = "FULL") -> None:
         self.path = path
         self.busy_timeout = busy_timeout
         self.synchronous = synchronous
