@@ -80,6 +80,7 @@ class Driver:
         """Work until `stop` is called, then drain."""
         stopping = asyncio.create_task(self._stop.wait())
         if not await self._registered(stopping):
+            self._close()
             return
         loops = [
             self.journal.write_forever(),
@@ -98,8 +99,19 @@ class Driver:
         finally:
             for task in [stopping, *tasks]:
                 task.cancel()
-            for pool in (self._writing, self._reading, self._chores, self._steps):
-                pool.shutdown(wait=False, cancel_futures=True)
+            self._close()
+
+    def _close(self) -> None:
+        """Let go of the threads; each closes its own connection, as nobody else may."""
+        closings = (
+            (self._writing, self._writer_store.close),
+            (self._reading, self._reader_store.close),
+            (self._chores, lambda: connection.close()),  # the thread's own, not the one of this thread
+        )
+        for pool, close in closings:
+            pool.submit(close)
+            pool.shutdown(wait=False)
+        self._steps.shutdown(wait=False, cancel_futures=True)
 
     def poke(self) -> None:
         """Look for due runs and for news of the running ones. Belongs to the loop."""

@@ -22,7 +22,8 @@ class StepRecord:
     """A step as it is stored. `attempts`, `input`, `outcome` and `error` are JSON texts.
 
     `is_stored` says that the tables already have a row for this key, so that the journal updates instead of inserting;
-    `previous` is the state before this one, as long as it may not have been written yet.
+    `previous` is the state before this one, as long as it may not have been written yet. `is_counted` says that an
+    earlier state was done, so that the run's totals have it already.
     """
 
     key: str
@@ -44,11 +45,12 @@ class StepRecord:
     cost_microusd: int | None = None
     finished_at: datetime | None = None
     is_stored: bool = False
+    is_counted: bool = False
     previous: StepRecord | None = None
 
     def follow(self, **changes: Any) -> StepRecord:
         """Give the record's next state; this one may be in the writer's hands and is not touched."""
-        return replace(self, previous=self, **changes)
+        return replace(self, previous=self, is_counted=self.is_done, **changes)
 
     def settle_storage(self) -> None:
         """Find out whether the tables have a row for it, once all earlier states of it were written."""

@@ -43,7 +43,9 @@ def apply_change(row: RunRow, change: Change, now: datetime) -> tuple[Committed,
         change = replace(change, ending=None, events=events)
         parked = False
     for step in change.steps.values():
-        if step.status == "succeeded":
+        if step.is_counted:
+            continue
+        if step.status == "succeeded" and step.kind != "emit":
             row.steps_done += 1
         if step.is_done:
             row.input_tokens += step.input_tokens
