@@ -35,10 +35,8 @@ def make_workspace(slug: str = "", **overrides: Any) -> Workspace:
 
 
 def make_user(workspace: Workspace | None = None, role: Role = Role.MEMBER, **overrides: Any) -> User:
-    """Make a person, a member of the workspace if one is named. Hashing a password takes long: name one to have it."""
-    user = User.objects.create_user(
-        **{"username": f"user-{next(_numbers)}", "password": "a long password", **overrides}
-    )
+    """Make a person, a member of the workspace if one is named; without a password, which takes long to hash."""
+    user = User.objects.create_user(**{"username": f"user-{next(_numbers)}", **overrides})
     if workspace is not None:
         Membership.objects.create(workspace=workspace, user=user, role=role)
     return user

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from uuid import UUID
 
 import orjson
@@ -17,7 +17,7 @@ HEARTBEAT_SECONDS = 15.0
 RETRY_MILLISECONDS = 1000
 
 
-async def stream(run: UUID, *, after: int, right: Pass) -> AsyncIterator[bytes]:
+async def stream(run: UUID, *, after: int, right: Pass) -> AsyncGenerator[bytes, None]:
     """Write the events of a run after a number, until it has ended or the right to read it has.
 
     Each event carries its number as id, so that a client that reconnects names it in Last-Event-ID. Streamed text and

@@ -1,0 +1,267 @@
+"""Every address of the site, tried by everybody who should not get through, and by those who may only look.
+
+A route that is not in the table below fails the test: whoever adds one says here who may do what with it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils import timezone
+
+from agents.models import AuthToken, Document, Role, Run, Scope, Step, Workspace
+from tests.factories import make_agent, make_run, make_token, make_user, make_workspace
+
+pytestmark = pytest.mark.django_db
+
+LOG_IN = "log in"
+"""A redirect to the log-in page."""
+
+Outcome = int | str
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What becomes of a request: of nobody, of a member of another workspace, of a viewer of this one.
+
+    Pages know people by session, the API by token: `reader` is a member's token with the scope read alone. Expired
+    tokens fare as nobody; sessions get nowhere in the API, tokens nowhere on pages.
+    """
+
+    method: str
+    nobody: Outcome
+    stranger: Outcome
+    viewer: Outcome
+    reader: Outcome
+
+
+def api(method: str, *, stranger: Outcome, viewer: Outcome, reader: Outcome) -> Rule:
+    return Rule(method, nobody=401, stranger=stranger, viewer=viewer, reader=reader)
+
+
+def page(method: str, *, stranger: Outcome, viewer: Outcome) -> Rule:
+    return Rule(method, nobody=LOG_IN, stranger=stranger, viewer=viewer, reader=LOG_IN)
+
+
+def public(method: str, outcome: Outcome) -> Rule:
+    return Rule(method, outcome, outcome, outcome, outcome)
+
+
+API_LIST = api("GET", stranger=200, viewer=200, reader=200)
+"""A list of the token's own workspace."""
+API_ITEM = api("GET", stranger=404, viewer=200, reader=200)
+API_ACT = api("POST", stranger=404, viewer=403, reader=403)
+API_ADD = api("POST", stranger=400, viewer=403, reader=403)
+"""Adds to the token's own workspace; the empty body is what is wrong with the stranger's."""
+PAGE = page("GET", stranger=404, viewer=200)
+PAGE_ACT = page("POST", stranger=404, viewer=403)
+
+RULES: dict[str, tuple[Rule, ...]] = {
+    "healthz": (public("GET", 200),),
+    "readyz": (public("GET", 200),),
+    "api/schema": (public("GET", 200),),
+    "api/docs": (public("GET", 200),),
+    "api/^.*$": (public("GET", 404), public("POST", 404)),
+    "api/v1/me": (API_LIST,),
+    "api/v1/runs": (API_LIST, API_ADD),
+    "api/v1/runs/<uuid:run_id>": (API_ITEM,),
+    "api/v1/runs/<uuid:run_id>/steps": (API_ITEM,),
+    "api/v1/runs/<uuid:run_id>/steps/<int:step_id>": (API_ITEM,),
+    "api/v1/runs/<uuid:run_id>/events": (API_ITEM,),
+    "api/v1/runs/<uuid:run_id>/cancel": (API_ACT,),
+    "api/v1/runs/<uuid:run_id>/pause": (API_ACT,),
+    "api/v1/runs/<uuid:run_id>/resume": (API_ACT,),
+    "api/v1/runs/<uuid:run_id>/retry": (API_ACT,),
+    "api/v1/runs/<uuid:run_id>/decisions": (api("POST", stranger=400, viewer=403, reader=403),),
+    "api/v1/agents": (API_LIST,),
+    "api/v1/agents/<slug:name>": (API_ITEM,),
+    "api/v1/workers": (API_LIST,),
+    "api/v1/documents": (API_LIST, API_ADD),
+    "api/v1/documents/search": (API_LIST,),
+    "api/v1/documents/<int:document_id>": (API_ITEM, api("DELETE", stranger=404, viewer=403, reader=403)),
+    "": (page("GET", stranger=302, viewer=302),),
+    "login/": (Rule("GET", 200, 302, 302, 200),),
+    "logout/": (public("GET", 405),),
+    "welcome/<str:token>": (public("GET", 410),),
+    "welcome/<str:token>/": (public("GET", 410),),
+    "password/": (page("GET", stranger=200, viewer=200),),
+    "w/<slug:slug>/": (PAGE,),
+    "w/<slug:slug>/start/": (PAGE_ACT,),
+    "w/<slug:slug>/runs/": (PAGE,),
+    "w/<slug:slug>/runs/rows/": (PAGE,),
+    "w/<slug:slug>/runs/<uuid:run_id>/": (PAGE,),
+    "w/<slug:slug>/runs/<uuid:run_id>/parts/": (PAGE,),
+    "w/<slug:slug>/runs/<uuid:run_id>/decide/": (PAGE_ACT,),
+    "w/<slug:slug>/runs/<uuid:run_id>/cancel/": (PAGE_ACT,),
+    "w/<slug:slug>/runs/<uuid:run_id>/pause/": (PAGE_ACT,),
+    "w/<slug:slug>/runs/<uuid:run_id>/resume/": (PAGE_ACT,),
+    "w/<slug:slug>/runs/<uuid:run_id>/retry/": (PAGE_ACT,),
+    "w/<slug:slug>/documents/": (PAGE,),
+    "w/<slug:slug>/documents/add/": (PAGE_ACT,),
+    "w/<slug:slug>/documents/<int:document_id>/": (PAGE,),
+    "w/<slug:slug>/documents/<int:document_id>/remove/": (PAGE_ACT,),
+    "w/<slug:slug>/workers/": (PAGE,),
+    "w/<slug:slug>/settings/tokens/": (page("GET", stranger=404, viewer=403),),
+    "w/<slug:slug>/settings/tokens/<str:digest>/revoke/": (PAGE_ACT,),
+}
+ADMIN = public("GET", LOG_IN)
+"""The admin site is for staff: none of these people is."""
+ADMIN_RULES = {
+    "admin/login/": Rule("GET", nobody=LOG_IN, stranger=403, viewer=403, reader=LOG_IN),
+    "admin/logout/": public("GET", 302),
+}
+
+
+def routes() -> list[str]:
+    """Give all routes of the site, as they are written."""
+    return sorted(set(_walk(get_resolver().url_patterns, "")))
+
+
+def _walk(patterns: list[URLPattern | URLResolver], prefix: str) -> Iterator[str]:
+    for pattern in patterns:
+        route = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from _walk(pattern.url_patterns, route)
+        else:
+            yield route
+
+
+def rules_of(route: str) -> tuple[Rule, ...]:
+    """Give the rules of a route; none if nobody has said what they are."""
+    if route.startswith("admin/"):
+        return (ADMIN_RULES.get(route, ADMIN),)
+    return RULES.get(route, ())
+
+
+@dataclass
+class World:
+    """Two workspaces, people, tokens, and something to aim at in the first."""
+
+    arguments: dict[str, str]
+    people: dict[str, list[Client]]
+
+
+def _session(user: Any) -> Client:
+    client = Client(raise_request_exception=False)
+    client.force_login(user)
+    return client
+
+
+def _bearer(token: str) -> Client:
+    return Client(headers={"Authorization": f"Bearer {token}"}, raise_request_exception=False)
+
+
+@pytest.fixture
+def world() -> World:
+    home, abroad = make_workspace("home"), make_workspace("abroad")
+    run = make_run(home)
+    step = Step.objects.create(run=run, key="s#0", kind="step", name="s", status="running", started_at=timezone.now())
+    document = Document.objects.create(workspace=home, title="A text", text="Words.", size=6, digest="d")
+    make_agent(home, "helper")
+    stranger, viewer = make_user(abroad, Role.ADMIN), make_user(home, Role.VIEWER)
+    member = make_user(home)
+    expired = make_token(home, member)
+    AuthToken.objects.update(expiry=timezone.now() - timedelta(minutes=1))
+    reader = make_token(home, member, scopes=[Scope.READ])
+    target = AuthToken.objects.exclude(scopes=[Scope.READ]).get()
+    return World(
+        arguments={
+            "slug": home.slug,
+            "run_id": str(run.pk),
+            "step_id": str(step.pk),
+            "document_id": str(document.pk),
+            "name": "helper",
+            "token": "no-such-link",
+            "digest": target.digest,
+        },
+        people={
+            "nobody": [Client(raise_request_exception=False), _bearer(expired), _bearer("unknown")],
+            "stranger": [_session(stranger), _bearer(make_token(abroad, stranger))],
+            "viewer": [_session(viewer), _bearer(make_token(home, viewer))],
+            "reader": [_bearer(reader)],
+        },
+    )
+
+
+def address(route: str, arguments: dict[str, str]) -> str:
+    """Fill in a route's arguments; those of the admin site are all alike."""
+    route = re.sub(r"\(\?P<\w+>.*?\)|\.\*", "1", route).replace("^", "").replace("$", "").replace("\\", "")
+    return "/" + re.sub(r"<(?:\w+:)?(\w+)>", lambda found: arguments.get(found[1], "1"), route)
+
+
+def outcome(response: HttpResponse) -> Outcome:
+    """Tell what became of a request."""
+    if response.status_code == 302 and "/login/" in response["Location"]:
+        return LOG_IN
+    return response.status_code
+
+
+def test_every_route_has_its_rules() -> None:
+    known = routes()
+    assert [route for route in known if not rules_of(route)] == []
+    assert [route for route in RULES if route not in known] == []
+
+
+@pytest.mark.parametrize("route", [route for route in routes() if not route.startswith("admin/")])
+def test_each_gets_what_is_documented(world: World, route: str) -> None:
+    crawl(world, route)
+
+
+def test_the_admin_site_is_for_staff(world: World) -> None:
+    for route in routes():
+        if route.startswith("admin/"):
+            crawl(world, route)
+
+
+def crawl(world: World, route: str) -> None:
+    """Try a route as everybody."""
+    before = _state()
+    path = address(route, world.arguments)
+    for rule in rules_of(route):
+        for person, clients in world.people.items():
+            expected = getattr(rule, person)
+            for client in clients:
+                is_api = path.startswith("/api/v1/")
+                has_token = "HTTP_AUTHORIZATION" in client.defaults
+                if person != "nobody" and is_api != has_token:
+                    # The wrong kind of credentials for this place: as good as none.
+                    assert outcome(_send(client, rule.method, path)) == rule.nobody, (rule, person)
+                    continue
+                assert outcome(_send(client, rule.method, path)) == expected, (rule, person)
+    assert _state() == before
+
+
+def _send(client: Client, method: str, path: str) -> HttpResponse:
+    if method == "POST" and path.startswith("/api/"):
+        return client.post(path, {}, content_type="application/json")  # type: ignore[return-value]
+    return client.generic(method, path)  # type: ignore[return-value]
+
+
+def _state() -> tuple[Any, ...]:
+    """What nobody of these people may change."""
+    return (
+        list(Run.objects.values_list("id", "status", "wanted")),
+        list(Document.objects.values_list("id", "title")),
+        list(AuthToken.objects.values_list("digest", "scopes", "expiry")),
+        list(Workspace.objects.values_list("slug", "name")),
+    )
+
+
+def test_a_session_acts_only_with_its_csrf_token(world: World) -> None:
+    member = make_user(Workspace.objects.get(slug="home"))
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(member)
+    for route, rules in RULES.items():
+        if any(rule is PAGE_ACT for rule in rules):
+            assert client.post(address(route, world.arguments)).status_code == 403, route
+    assert settings.SESSION_COOKIE_HTTPONLY
+    assert settings.SESSION_COOKIE_SAMESITE == "Lax"
