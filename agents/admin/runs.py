@@ -140,7 +140,6 @@ class OfRun(LookOnly[Any]):
     ordering = ("-id",)
     search_fields = ("=run__id",)
     search_help_text = "Id of the run"
-    list_select_related: bool | tuple[str, ...] = False
 
     @admin.display(description="Run", ordering="run_id")
     def run_link(self, row: Any) -> SafeString:

@@ -39,7 +39,7 @@ def render_answer(text: str, citations: Sequence[str] = ()) -> SafeString:
 
     def keep(tag: str, attribute: str, value: str) -> str | None:
         if attribute != "href":
-            return value
+            return value if attribute in ("start", "rel") else None
         if value.startswith(_MARK):
             return _target(value, citations)
         return value if _WEB.match(value) else None

@@ -1,0 +1,198 @@
+"""A person at a real browser: logs in by the link, starts a goal, watches it, stops another, loses the connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+
+from tests.instance import ADMIN_PASSWORD, Instance
+from tests.screenshots import ARGUMENTS, CHROMIUM
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="no Chromium: apt-get install chromium"),
+]
+SAMPLE = "What happens when a worker dies"
+PATIENCE = 30_000
+LINK = (
+    "from agents.models import User; from agents.services.access import create_login_link;"
+    "print(create_login_link(User.objects.get(username='admin')))"
+)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    # Not the plugin's: its event loop would stay in this thread, where later tests use the database.
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+class Watched:
+    """A page whose complaints and requests are kept."""
+
+    def __init__(self, context: BrowserContext, home: str) -> None:
+        self.page: Page = context.new_page()
+        self.complaints: list[str] = []
+        self.strangers: list[str] = []
+        self._home = urlsplit(home).netloc
+        self.page.on("console", self._note)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", lambda request: self._check(request.url))
+
+    def _note(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.complaints.append(message.text)
+
+    def _check(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("data", "blob") and parts.netloc != self._home:
+            self.strangers.append(url)
+
+
+@contextmanager
+def watched(browser: Browser, instance: Instance, **options: object) -> Iterator[Watched]:
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, **options)  # type: ignore[arg-type]
+    context.set_default_timeout(PATIENCE)
+    yield Watched(context, instance.url)
+    context.close()
+
+
+def log_in(page: Page, instance: Instance) -> None:
+    page.goto(f"{instance.url}/login/")
+    page.fill("#id_username", "admin")
+    page.fill("#id_password", ADMIN_PASSWORD)
+    page.click("text=Log in >> nth=-1")
+    page.wait_for_url("**/w/default/")
+
+
+def test_a_goal_from_the_link_to_the_cited_answer(chromium: Browser, shared_instance: Instance) -> None:
+    token = shared_instance.manage("shell", "-v", "0", "-c", LINK).split()[-1]
+    with watched(chromium, shared_instance) as seen:
+        page = seen.page
+        page.goto(f"{shared_instance.url}/welcome/{token}")
+        expect(page.get_by_role("heading", name="Choose a password")).to_be_visible()
+        page.click("text=Not now")
+        page.locator(".sample", has_text=SAMPLE).click()
+        page.wait_for_url("**/runs/*/")
+        # No reload from here on: what appears was pushed.
+        expect(page.locator("#run-head .state-succeeded")).to_be_visible(timeout=PATIENCE)
+        expect(page.locator(".prose")).to_contain_text("lease", timeout=PATIENCE)
+        expect(page.locator("[data-tracks] > li").first).to_be_visible()
+        assert page.locator(".quotes blockquote").count() >= 1
+        page.locator(".prose sup a").first.click()
+        expect(page.locator("#run-pane h2")).to_contain_text("search_documents")
+        page.go_back()
+        expect(page.locator(".prose")).to_be_visible()
+        page.locator(".source-title a").first.click()
+        page.wait_for_url("**/documents/*/")
+        assert seen.complaints == []
+        assert seen.strangers == []
+
+
+def test_a_run_is_stopped_and_paused(chromium: Browser, shared_instance: Instance) -> None:
+    with watched(chromium, shared_instance) as seen:
+        page = seen.page
+        log_in(page, shared_instance)
+        page.fill("#goal", "Wait 50 seconds.")
+        page.locator(".agent", has_text="tool-agent").click()
+        page.click("text=Start")
+        page.wait_for_url("**/runs/*/")
+        page.click("#run-head >> text=Cancel")
+        expect(page.locator("#run-head .state-cancelled")).to_be_visible(timeout=PATIENCE)
+        expect(page.locator(".stop-path .done")).to_have_count(3)
+        expect(page.locator("[data-controls]")).to_contain_text("Start again")
+        assert seen.complaints == []
+
+
+def test_new_runs_gather_until_they_are_asked_for(chromium: Browser, shared_instance: Instance) -> None:
+    with watched(chromium, shared_instance) as seen:
+        page = seen.page
+        log_in(page, shared_instance)
+        page.goto(f"{shared_instance.url}/w/default/runs/")
+        before = page.locator("tr[data-run]").count()
+        made = shared_instance.api.post("runs", json={"agent": "tool-agent", "input": "Calculate 6 * 7."})
+        assert made.status_code == 202
+        if before:
+            expect(page.locator("[data-new-rows]")).to_have_text("1 new")
+            page.click("[data-new-rows]")
+        else:
+            page.reload()
+        row = page.locator(f"#run-{made.json()['id']}")
+        expect(row.locator(".state-succeeded")).to_be_visible(timeout=PATIENCE)
+        page.select_option("#filter-status", "failed")
+        page.wait_for_url("**status=failed**")
+        expect(row).to_have_count(0)
+        assert seen.complaints == []
+
+
+def test_a_lost_connection_is_said_and_healed(chromium: Browser, instance: Instance) -> None:
+    web = instance.start_web()
+    run = instance.api.post("runs", json={"agent": "tool-agent", "input": "Calculate 6 * 7."}).json()["id"]
+    with watched(chromium, instance) as seen:
+        page = seen.page
+        log_in(page, instance)
+        page.goto(f"{instance.url}/w/default/runs/{run}/")
+        expect(page.locator("#run-head .state-queued")).to_be_visible()
+        web.stop()
+        expect(page.locator("[data-stale]")).to_be_visible(timeout=PATIENCE)
+        instance.start_web()
+        instance.start_worker()
+        expect(page.locator("#run-head .state-succeeded")).to_be_visible(timeout=60_000)
+        expect(page.locator("[data-stale]")).to_be_hidden()
+
+
+def test_keys_and_themes(chromium: Browser, shared_instance: Instance) -> None:
+    with watched(chromium, shared_instance, color_scheme="light") as seen:
+        page = seen.page
+        log_in(page, shared_instance)
+        page.locator("h1").first.click()
+        page.keyboard.press("/")
+        expect(page.locator("#bar-search")).to_be_focused()
+        page.keyboard.press("Escape")
+        page.locator("h1").first.click()
+        page.keyboard.press("?")
+        expect(page.locator("#shortcuts")).to_be_visible()
+        page.keyboard.press("Escape")
+        light = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        page.click("[data-theme-toggle]")
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") != light
+        page.reload()
+        assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+        assert seen.complaints == []
+
+
+@pytest.mark.parametrize("width", [320, 390, 768])
+def test_nothing_scrolls_sideways(chromium: Browser, shared_instance: Instance, width: int) -> None:
+    with watched(chromium, shared_instance) as seen:
+        page = seen.page
+        page.set_viewport_size({"width": width, "height": 800})
+        log_in(page, shared_instance)
+        run = shared_instance.api.post("runs", json={"agent": "researcher", "input": "What is WAL?"}).json()["id"]
+        for path in ("", "runs/", f"runs/{run}/", "documents/", "documents/add/", "workers/", "settings/tokens/"):
+            page.goto(f"{shared_instance.url}/w/default/{path}")
+            overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            assert overflow <= 0, path
+
+
+def test_pages_work_without_scripts(chromium: Browser, shared_instance: Instance) -> None:
+    with watched(chromium, shared_instance, java_script_enabled=False) as seen:
+        page = seen.page
+        log_in(page, shared_instance)
+        page.fill("#goal", "Wait 40 seconds.")
+        page.check("input[value=tool-agent]", force=True)
+        page.click("text=Start")
+        page.wait_for_url("**/runs/*/")
+        page.click("#run-head >> text=Cancel")
+        for _ in range(40):
+            if page.locator("#run-head .state-cancelled").count():
+                break
+            page.wait_for_timeout(250)
+            page.reload()
+        expect(page.locator("#run-head .state-cancelled")).to_be_visible()
