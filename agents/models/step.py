@@ -13,6 +13,7 @@ class StepStatus(models.TextChoices):
     """The life of a step. `unknown`: an unsafe one was interrupted, a person decides what became of it."""
 
     RUNNING = "running"
+    RETRYING = "retrying"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     INTERRUPTED = "interrupted"
