@@ -171,10 +171,10 @@ def _moment(entry: Any, name: str) -> datetime | None:
 
 
 def _ticks(scale: _Scale) -> tuple[tuple[str, str], ...]:
-    """Give the scale's marks: at most five round spans of time, with their places."""
+    """Give the scale's marks: at most four round spans of time, with their places."""
     span = (scale.end - scale.start).total_seconds()
     steps = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400)
-    step = next((step for step in steps if span / step <= 5), span / 4)
+    step = next((step for step in steps if span / step <= 3.5), span / 3)
     marks: list[tuple[str, str]] = []
     at = 0.0
     while at <= span * 0.94 and len(marks) < 6:

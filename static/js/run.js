@@ -178,7 +178,7 @@ const SPANS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 30
 
 function moveAxis(timeline, width) {
   const seconds = width / 1000;
-  const step = SPANS.find((size) => seconds / size <= 5) || seconds / 4;
+  const step = SPANS.find((size) => seconds / size <= 3.5) || seconds / 3;
   const svg = timeline.querySelector(".axis svg");
   const marks = [];
   for (let at = 0; at <= seconds * 0.94 && marks.length < 6; at += step) marks.push(at);
