@@ -34,8 +34,10 @@ def _resume(run: Run) -> float:
     """Pause the run, resume it; give the seconds until its next step starts."""
     pause_run(run, by=None)
     wait_until(lambda: Run.objects.get(pk=run.pk).status == RunStatus.WAITING, what="the pause")
-    known = len(stamps_of(run.id))
+    known, epoch = len(stamps_of(run.id)), Run.objects.get(pk=run.pk).epoch
     resume_run(run, by=None)
     resumed = time.time()
     wait_until(lambda: len(stamps_of(run.id)) > known, what="the first new step")
+    if Run.objects.get(pk=run.pk).epoch == epoch:
+        raise RuntimeError("The run was not claimed anew, so nothing was replayed.")
     return stamps_of(run.id)[known] - resumed
