@@ -16,7 +16,9 @@ from agents.engine.journal.store import child_outcome
 from agents.engine.journal.transitions import is_due, met
 from agents.engine.leases import database_now
 from agents.engine.notify import announce
-from agents.engine.records import WaitRecord
+from agents.engine.ranking import next_rank
+from agents.engine.records import ON_CANCEL, WaitRecord
+from agents.engine.registry import cancel_handler
 from agents.engine.scope import is_superseded_with
 from agents.models import ENDED, Inbox, Run, RunEvent, RunStatus, Step, StepStatus, Wait, WaitKind, Wanted
 
@@ -56,11 +58,13 @@ def cancel_below(run_id: UUID, *, by: str) -> None:
             Run.objects.filter(parent_id__in=parents)
             .exclude(status__in=ENDED)
             .exclude(wanted=Wanted.CANCEL)
+            .exclude(parent_key=ON_CANCEL)
             .order_by("id")
             .values_list("id", flat=True)[:500]
         )
         if not children:
-            parents = list(Run.objects.filter(parent_id__in=parents).active().values_list("id", flat=True))
+            living = Run.objects.filter(parent_id__in=parents).active().exclude(parent_key=ON_CANCEL)
+            parents = list(living.values_list("id", flat=True))
             continue
         for child in children:
             with transaction.atomic():
@@ -166,7 +170,32 @@ def _cancel_one(run: Run, by: str) -> bool:
     _log(run, "run_cancelled", {})
     _save(run)
     _tell_parent(run)
+    _make_good(run)
     return True
+
+
+def _make_good(run: Run) -> None:
+    """Queue the handler that the run's workflow declares for a cancel."""
+    handler = cancel_handler(run.workflow)
+    if not handler:
+        return
+    now = database_now()
+    child = Run(
+        workspace_id=run.workspace_id,
+        agent_version_id=run.agent_version_id,
+        workflow=handler,
+        parent_id=run.id,
+        parent_key=ON_CANCEL,
+        root_id=run.root_id or run.id,
+        depth=run.depth + 1,
+        input={"run": str(run.id), "input": run.input},
+        priority=run.priority,
+        rank=next_rank(run.workspace_id, now, run.priority),
+        source="run",
+        created_at=now,
+    )
+    _log(child, "run_queued", {"by": "cancel"})
+    child.save(force_insert=True)
 
 
 def _tell_parent(run: Run) -> None:

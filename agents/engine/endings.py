@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from uuid_utils.compat import uuid7
+
 from agents.engine.canonical import JSON, clean_text, encode
 from agents.engine.errors import NotEncodable, StepFailed
-from agents.engine.records import Change, Finish, Park, Release, StepState, WaitRecord
+from agents.engine.records import ON_CANCEL, Change, ChildRecord, Finish, Park, Release, StepState, Target, WaitRecord
+from agents.engine.registry import cancel_handler
 
 if TYPE_CHECKING:
     from agents.engine.execution import Execution
@@ -47,6 +50,10 @@ def cancelled(x: Execution) -> Change:
     x.log("run_cancelled", {})
     change = x.change()
     change.ending = Finish("cancelled", reason="cancelled")
+    if handler := cancel_handler(x.claimed.workflow):
+        input = encode({"run": x.id, "input": x.input})
+        target = Target(handler, x.claimed.agent_version_id)
+        change.children.append(ChildRecord(uuid7(), target, ON_CANCEL, input, x.claimed.priority, x.stamp()))
     return change
 
 

@@ -191,7 +191,7 @@ class Execution:
     async def _leave(self, change: Change) -> bool:
         """Commit a change that ends this worker's part; tell whether it did."""
         self.waiting.disarm()
-        answer = await self._commit(change)
+        answer = await self._end(change)
         if answer is None or answer.parked:
             self._drop()
             return True
@@ -213,17 +213,21 @@ class Execution:
         else:
             change = succeeded(self, main.result())
         self.branches.cancel(but=main)
-        try:
-            await self._commit(change)
-        except Unwritable as refused:
-            await self._commit(failed(self, refused))
+        await self._end(change)
         self._drop()
         return True
 
     async def _cancel(self) -> bool:
         self._drop()
-        await self._commit(cancelled(self))
+        await self._end(cancelled(self))
         return True
+
+    async def _end(self, change: Change) -> Committed | None:
+        """Commit a change that ends this worker's part. If the database refuses a value of it, the run has failed."""
+        try:
+            return await self._commit(change)
+        except Unwritable as refused:
+            return await self._commit(failed(self, refused))
 
     async def _commit(self, change: Change) -> Committed | None:
         """Wait for the commit of the change that is gathering; None if the lease is lost."""
@@ -320,8 +324,8 @@ class Execution:
     # -- for the context -----------------------------------------------------------------------------------------
 
     async def gate(self) -> None:
-        """Let nothing new start while the run is paused or its worker stops."""
-        if self.sealed:
+        """Let nothing new start while the run is paused or its worker stops, or ever again once it is cancelled."""
+        if self.sealed or self.wanted == "cancel":
             raise Sealed
         while self.hold:
             gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()

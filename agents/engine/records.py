@@ -14,6 +14,8 @@ Status = Literal["queued", "running", "waiting", "succeeded", "failed", "cancell
 WantedFlag = Literal["", "pause", "cancel"]
 StepState = Literal["running", "retrying", "succeeded", "failed", "interrupted", "unknown"]
 WaitKindName = Literal["timer", "child", "event", "person", "slot", "worker", "paused", "changed", "unknown"]
+ON_CANCEL = "on_cancel"
+"""Key under which a cancelled run's handler is its sub-run."""
 ENDED: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
 
 

@@ -23,15 +23,19 @@ class Workflow:
     name: str
     function: WorkflowFunction
     description: str
+    on_cancel: str = ""
+    """Name of the workflow that makes good for a cancelled run; "" if there is none."""
 
 
 _workflows: dict[str, Workflow] = {}
 
 
-def workflow(name: str) -> Callable[[Function], Function]:
+def workflow(name: str, *, on_cancel: WorkflowFunction | None = None) -> Callable[[Function], Function]:
     """Register an async function `(ctx, input)` as the workflow `name`.
 
     The name is recorded with every run: renaming a workflow leaves its unfinished runs waiting for the old name.
+    A cancelled run's coroutine is dropped, not unwound: what must be made good again belongs into `on_cancel`, a
+    workflow function of its own. It is run as a sub-run, with `{"run": id, "input": …}` of the cancelled run.
     Raises ValueError for a name that is taken by another function, TypeError for a function that is not async.
     """
 
@@ -42,7 +46,11 @@ def workflow(name: str) -> Callable[[Function], Function]:
         known = _workflows.get(name)
         if known is not None and known.function.__qualname__ != function.__qualname__:
             raise ValueError(f"Two workflows are named {name!r}: rename one of them.")
-        _workflows[name] = Workflow(name, function, inspect.getdoc(function) or "")
+        handler = ""
+        if on_cancel is not None:
+            handler = f"{name}.on_cancel"
+            workflow(handler)(on_cancel)
+        _workflows[name] = Workflow(name, function, inspect.getdoc(function) or "", handler)
         return function
 
     return register
@@ -54,6 +62,12 @@ def find_workflow(name: str) -> Workflow:
         return _workflows[name]
     except KeyError:
         raise UnknownWorkflow(name) from None
+
+
+def cancel_handler(name: str) -> str:
+    """Give the name of the workflow that makes good for a cancelled run of `name`, or ""."""
+    known = _workflows.get(name)
+    return known.on_cancel if known else ""
 
 
 def known_workflows() -> list[str]:

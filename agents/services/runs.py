@@ -7,15 +7,15 @@ from datetime import datetime
 from typing import Literal
 
 from django.contrib.auth.models import AnonymousUser
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 
 from agents.engine import control
 from agents.engine.canonical import JSON, decode, digest, encode
 from agents.engine.deciding import decision_name
 from agents.engine.errors import NotEncodable
-from agents.engine.journal.store import PRIORITY_BOOST_US, RUN_COST_US
 from agents.engine.leases import database_now
 from agents.engine.notify import announce
+from agents.engine.ranking import next_rank
 from agents.engine.registry import known_workflows
 from agents.models import Agent, AgentVersion, Run, RunEvent, RunStatus, User, Wait, WaitKind, Workspace
 from agents.services.errors import Conflict, IdempotencyConflict, InvalidInput, NotFound
@@ -189,25 +189,9 @@ def _queue(run: Run, not_before: datetime | None, by: User | None) -> None:
         run=run, number=1, kind="run_queued", at=run.created_at, data={"by": _name(by), "source": run.source}
     )
     # The workspace's row is locked from here to the commit: as late as possible.
-    run.rank = next_rank(run.workspace_id, run.created_at) - run.priority * PRIORITY_BOOST_US
+    run.rank = next_rank(run.workspace_id, run.created_at, run.priority)
     run.save(force_insert=True)
     announce(queue=not is_delayed, live=True)
-
-
-def next_rank(workspace_id: int, now: datetime) -> int:
-    """Advance a workspace's virtual time by one run and give it, in one statement.
-
-    Ranks are virtual times: a workspace with a long backlog has its next run far in the future, another one's first
-    run is due now.
-    """
-    greatest = "max" if connection.vendor == "sqlite" else "greatest"
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"UPDATE agents_workspace SET queue_tag = {greatest}(queue_tag, %s) + %s"  # noqa: S608 (a function's name)
-            " WHERE id = %s RETURNING queue_tag",
-            [int(now.timestamp() * 1_000_000), RUN_COST_US, workspace_id],
-        )
-        return int(cursor.fetchone()[0])
 
 
 def _name(by: User | AnonymousUser | None) -> str:

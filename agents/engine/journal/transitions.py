@@ -12,6 +12,7 @@ from datetime import datetime
 
 from agents.engine.records import (
     ENDED,
+    ON_CANCEL,
     Change,
     Committed,
     Finish,
@@ -32,8 +33,8 @@ def holds_lease(row: RunRow, change: Change, worker_id: int) -> bool:
 def apply_change(row: RunRow, change: Change, now: datetime) -> tuple[Committed, Change]:
     """Bring the row to what it is after the change; give what its writer must know, and what of the change to write.
 
-    A run that is to be cancelled queues no more sub-runs, and a refused park is not logged. The change itself stays
-    as it is: after a rollback it is applied again.
+    A run that is to be cancelled queues no more sub-runs but its cancel handler, and a refused park is not logged. The
+    change itself stays as it is: after a rollback it is applied again.
     """
     if row.wanted == "cancel" and change.children:
         change = _without_children(change)
@@ -57,9 +58,10 @@ def apply_change(row: RunRow, change: Change, now: datetime) -> tuple[Committed,
 
 
 def _without_children(change: Change) -> Change:
-    refused = {child.parent_key for child in change.children}
+    kept = [child for child in change.children if child.parent_key == ON_CANCEL]
+    refused = {child.parent_key for child in change.children} - {ON_CANCEL}
     steps = {key: step for key, step in change.steps.items() if key not in refused}
-    return replace(change, children=[], steps=steps)
+    return replace(change, children=kept, steps=steps)
 
 
 def _apply_ending(row: RunRow, change: Change, now: datetime) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agents.engine import Context, NoEffect, Permanent, Retry, Retryable, StepFailed, StepTimeout
+from agents.engine import Context, NoEffect, Permanent, Retry, Retryable, StepFailed, StepTimeout, workflow
 from agents.engine.clock import ManualClock
 from agents.engine.messages import Reply, ToolCall, Usage, user
 from agents.testing import ScriptedModel, ScriptedTools, WorkflowTest
@@ -528,3 +528,24 @@ def test_an_unknown_workflow_waits_for_a_worker_that_knows_it() -> None:
     run = WorkflowTest().run("nobody_knows_this")
     assert run.status == "waiting"
     assert "nobody_knows_this" in run.reason
+
+
+def test_a_cancelled_run_is_made_good_by_its_declared_handler() -> None:
+    effects = Effects()
+
+    async def refund(ctx: Context, input: Any) -> Any:
+        return await ctx.step("refund", effects.do, input["input"])
+
+    @workflow("test.order", on_cancel=refund)
+    async def order(ctx: Context, input: Any) -> Any:
+        await ctx.step("pay", effects.do, "paid")
+        test.store.runs[ctx.run_id].row.wanted = "cancel"
+        test.store.runs[ctx.run_id].row.wakes += 1
+        await ctx.step("ship", effects.do, "shipped")
+        await ctx.step("invoice", effects.do, "invoiced")
+
+    test = WorkflowTest()
+    run = test.run("test.order", "order 7")
+    assert run.status == "cancelled"
+    assert effects.done[-1] == "order 7"
+    assert "invoiced" not in effects.done
