@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, NoReturn, cast
+from typing import Any, NoReturn, cast
 
 from django.http import HttpRequest
 from rest_framework.exceptions import MethodNotAllowed
@@ -25,7 +25,7 @@ class ApiView(APIView):
     authentication_classes = (BearerAuthentication,)
     permission_classes = (TokenAllows,)
     parser_classes = (StrictJSONParser,)
-    renderer_classes: ClassVar[tuple[type[BaseRenderer], ...]] = (JSONRenderer,)
+    renderer_classes: tuple[type[BaseRenderer], ...] = (JSONRenderer,)
     body_limit = DEFAULT_LIMIT
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:

@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 
@@ -18,9 +17,9 @@ pytestmark = pytest.mark.django_db
 RUNS = "/api/v1/runs"
 
 
-def post(api: Client, path: str, body: Any = None, **headers: str) -> HttpResponse:
-    content = {} if body is None else {"data": body, "content_type": "application/json"}
-    return api.post(path, headers=headers, **content)  # type: ignore[arg-type, return-value]
+def post(api: Client, path: str, body: Any = None, **headers: str) -> Any:
+    content: dict[str, Any] = {} if body is None else {"data": body, "content_type": "application/json"}
+    return api.post(path, headers=headers, **content)
 
 
 def ids(api: Client, query: str) -> list[str]:
@@ -160,9 +159,9 @@ def test_gives_steps_and_large_outcomes(api: Client, workspace: Workspace) -> No
     now = timezone.now()
     large = LargeOutcome.objects.create(run=run, data=zstandard.ZstdCompressor().compress(b'{"text": "long"}'))
     fields = {"run": run, "kind": "think", "name": "think", "status": "succeeded", "started_at": now}
-    steps = [Step.objects.create(key=f"think#{n}", outcome={"n": n}, **fields) for n in range(3)]  # type: ignore[misc]
-    Step.objects.create(key="think#9", superseded=True, **fields)  # type: ignore[misc]
-    whole = Step.objects.create(key="think#3", large=large.pk, **fields)  # type: ignore[misc]
+    steps = [Step.objects.create(key=f"think#{n}", outcome={"n": n}, **fields) for n in range(3)]
+    Step.objects.create(key="think#9", superseded=True, **fields)
+    whole = Step.objects.create(key="think#3", large=large.pk, **fields)
     page = api.get(f"{RUNS}/{run.pk}/steps?limit=2").json()
     assert [step["outcome"] for step in page["items"]] == [{"n": 0}, {"n": 1}]
     rest = api.get(page["next"]).json()

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from channels.db import database_sync_to_async
 from channels.testing import WebsocketCommunicator
 from django.contrib.auth import get_user_model
 from django.contrib.sessions.models import Session
@@ -74,6 +75,8 @@ async def opened(path: str, session: str, origin: str | None = OWN) -> AsyncIter
         yield socket, accepted
     finally:
         await socket.disconnect()
+        # Channels looks sessions up on a thread that lasts.
+        await database_sync_to_async(connections.close_all)()
 
 
 async def closed_with(socket: Any) -> int:
