@@ -5,6 +5,10 @@ In a group with ">" this goes one way: who asks how long may be told of days, wh
 
 from __future__ import annotations
 
+from collections import defaultdict
+
+from agents.llm.offline.text import stem
+
 _GROUPS = """
     leaf > leave; begin start > from since; end stop finish > until till; period > month year week day time;
     visible > show see display appear; sleep > bed; people person > inhabitant guest men bed seat resident;
@@ -18,7 +22,7 @@ _GROUPS = """
     > slowly; heavy > weight weigh kilogram tonne ton gram; cost price fee fare charge pay > cost price pay fee
     charge fare expensive cheap euro dollar pound; start begin launch open commence first establish; end finish stop
     complete close last conclude; form > carve shape create make arise; join > welcome enter member; build construct
-    construction erect make assemble; found establish create start set; invent invention create devise develop;
+    construction erect make assemble; founded establish create; invent invention create devise develop;
     design architect plan draw; write author writer pen compose; paint painter painting; discover find discovery
     detect identify; die death dead; bear birth born; live dwell inhabit habitat home reside; eat feed diet food
     consume prey; buy purchase acquire; sell sale; make produce manufacture; grow cultivate plant; job work employ
@@ -87,7 +91,7 @@ _GROUPS = """
     nurse carer; medicine drug medication; symptom sign; infect contagious; virus germ; pain ache; blood bleed; meal
     lunch dinner breakfast; drink beverage; clothes clothing garment; shoe boot; family relative; father dad parent;
     mother mum parent; brother sibling; sister sibling; friend companion; birthday born; wedding marry marriage;
-    funeral bury; bury buried grave; religion faith; founder found establish start; inventor invent; director manage
+    funeral bury; bury buried grave; religion faith; founder founded establish; inventor invent; director manage
     head lead; responsible charge lead manage; chair chairman lead preside; deadline due within end until latest;
     duration last long take; last take long; begin start; expire end lapse; valid apply; schedule timetable plan;
     meeting session conference; contact write call reach question; address location mail; phone telephone; origin
@@ -101,7 +105,18 @@ _GROUPS = """
     thaw; freeze ice; burn fire flame; extinguish quench; shine glow; grow growth; rot decay decompose spoil; spoil
     rot bad; smoke fume; spread distribute; distribute hand spread; share divide; collect gather; count number;
     weigh > weight heavy kilogram ton tonne gram; number > many; size > large big measure; lifespan life live age;
-    life > live
+    life > live; winter > december january february; spring > march april may; summer > june july august; autumn fall
+    > september october november; weekend > saturday sunday; dirt dust grime mud soil stain; dirty > dust dirt grime
+    soil; bent bend buckle crooked warp twist; straighten straight align; sharp clear crisp; blur blurred blurry fuzzy
+    unsharp; shake tremble wobble vibrate; terminate cancel quit resign notice; tenant lessee > lease rent;
+    lease rent > tenant lessee; landlord lessor;
+    bake > oven; wet damp moist; leak drip; hole puncture gap; lift raise hoist; lower sink; fasten fix attach tie
+    screw bolt; loose slack; thin slim; smooth even; sticky gluey; sour acid; sweet sugar; hungry starve; thirsty
+    drink; tired exhaust; happy glad; angry furious; argue quarrel dispute; complain complaint; apologise apology
+    sorry; invite invitation; thank gratitude; hurry rush; walk stroll hike; run jog; stand upright; sit seat; lie
+    rest; couch sofa; rug carpet; cupboard cabinet wardrobe; tap faucet; lift elevator; cellar basement; attic loft;
+    roof tile; garden yard plot; fence hedge; bin rubbish garbage trash; bicycle bike cycle; lorry truck; ticket fare
+    admission; luggage baggage bag suitcase; passenger traveller rider; pedestrian walker; driver motorist
 """
 
 
@@ -114,5 +129,14 @@ def _pairs() -> tuple[tuple[frozenset[str], frozenset[str]], ...]:
     return tuple(found)
 
 
-ALIKE = _pairs()
-"""Pairs of the words asked and the words that may be said instead."""
+def _by_stem() -> dict[str, frozenset[str]]:
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for asked, said in _pairs():
+        others = {stem(word) for word in said}
+        for word in {stem(word) for word in asked}:
+            found[word] |= others - {word}
+    return {word: frozenset(others) for word, others in found.items()}
+
+
+ALIKE_STEMS = _by_stem()
+"""For the stem of a word asked, the stems that may be said instead."""

@@ -30,6 +30,9 @@ MOST = {"fact": 3, "explain": 4, "summary": 5}
 
 MAX_QUOTE = 900
 
+_YES_OR_NO = re.compile(r"\W*(?:can|could|may|must|should|shall|am|is|are|do|does|will)\b", re.IGNORECASE)
+_BEGINS_BLOCK = re.compile(r"\n\s*(?:\n|[-*+>#=|~`_<]|\d+[.)]\s)")
+
 
 @dataclass(frozen=True, slots=True)
 class Quote:
@@ -77,12 +80,12 @@ def write_answer(goal: Goal, findings: Findings) -> Answer:
         if several:
             parts.append(f"**{_one_line(question.text).rstrip('.')}**")
         quotes = choose_quotes(corpus, question, findings)
-        parts += [f'> "{_one_line(quote.text)}" [{answer.cite(quote)}]' for quote in quotes]
+        parts += [f'> "{_verbatim(quote.text)}" [{answer.cite(quote)}]' for quote in quotes]
         if not quotes:
             parts.append(_nothing(findings))
     if not goal.questions and goal.urls:
         quotes = _summary(corpus, corpus.units)
-        parts += [f'> "{_one_line(quote.text)}" [{answer.cite(quote)}]' for quote in quotes]
+        parts += [f'> "{_verbatim(quote.text)}" [{answer.cite(quote)}]' for quote in quotes]
         if not quotes:
             parts.append(_nothing(findings))
     if len(parts) == 1:
@@ -107,7 +110,8 @@ def choose_quotes(corpus: Corpus, question: Question, findings: Findings) -> lis
             break
         if all(similarity(hit.unit, other) < SAME for other in chosen):
             chosen.append(hit.unit)
-    if question.kind == "explain":
+    if question.kind == "explain" or _YES_OR_NO.match(question.text):
+        # Whether something may be done is often said right after the sentence that names it.
         chosen += _continued(corpus, chosen, hits)
     return _joined([_with_antecedent(corpus, unit) for unit in chosen])
 
@@ -198,6 +202,11 @@ def _sources(citations: Sequence[Citation]) -> str:
         for (source, title), found in numbers.items()
     ]
     return "\n".join(["**Sources**", "", *lines])
+
+
+def _verbatim(text: str) -> str:
+    """Keep a quote's line breaks, which Markdown reads as spaces, unless a line would begin something else."""
+    return _one_line(text) if _BEGINS_BLOCK.search(text) else text
 
 
 def _one_line(text: str) -> str:

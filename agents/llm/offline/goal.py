@@ -11,7 +11,7 @@ from agents.llm.offline.text import Word, is_stopword, language_of, stem, words
 from agents.llm.offline.words import GENERIC, MONTHS, NUMBER_WORDS, PRONOUNS
 
 Kind = Literal["fact", "explain", "summary"]
-Wanted = Literal["", "number", "person", "time", "day", "month", "year"]
+Wanted = Literal["", "number", "money", "person", "time", "day", "month", "year"]
 
 NAME_WEIGHT = 0.75
 """A name or a number must be there at all; whether the question is answered is decided by the other words."""
@@ -58,14 +58,22 @@ _EXPLAIN = re.compile(
 _COMPARE = re.compile(
     r"\b(?:differences?\s+between|compare)\s+(?P<a>.+?)\s+(?:and|with|to|versus|vs\.?)\s+(?P<b>.+?)\s*[?.!]*$", re.I
 )
+_PLACE = r"(?:on|onto|in|into|inside|at|by|for|during)\s+(?:(?:the|an?|my|our)\s+)?\w+"
+_BOTH = re.compile(rf"\b(?P<a>{_PLACE})\s+and\s+(?P<b>{_PLACE})(?=\W*$)", re.I)
 _NUMBER = re.compile(
     r"\bhow\s+(?:many|much|long|far|tall|high|deep|wide|old|big|large|heavy|fast|often|hot|cold|large|thick)\b|"
     r"\bwhat\s+(?:percentage|percent|number|temperature|speed|weight|height|length|size|depth|price|distance)\b",
     re.I,
 )
 _TIME = re.compile(r"^\W*(?:and\s+|since\s+)?when\b|\b(?:what|which)\s+(?:date|time)\b", re.IGNORECASE)
+_MONEY = re.compile(
+    r"\b(?:how\s+much|what)\s+(?:\w+\s+)*?(?:cost|costs|pay|pays|paid|charge|charged)\b|"
+    r"\b(?:what|how\s+high)\s+(?:is|are|was|were)\s+the\s+(?:\w+\s+)?(?:price|fee|fare|rent|deposit|salary)\b",
+    re.I,
+)
 _COUNTED = re.compile(r"\bhow\s+many\s+(?:\w+\s+(?=\w+s\b))??(\w+)", re.IGNORECASE)
 _CALENDAR = re.compile(r"\b(?:what|which)\s+(?:calendar\s+)?(day|month|year)s?\b", re.IGNORECASE)
+_CALENDAR_ASKED = re.compile(r"\b(?:what|which)\s+(?:calendar\s+)?(day|month|year|date|time)s?\b", re.IGNORECASE)
 _MEASURE = re.compile(
     r"\bhow\s+(?:many\s+|much\s+)?(?!(?:many|much|do|does|did|is|are|was|were|can|could|should|to|far|often)\b)(\w+)",
     re.I,
@@ -76,14 +84,24 @@ _HEAD = re.compile(
     r"\b(?:what|which|who|when|where)\s+(?:is|are|was|were)\s+(?:the|an?)\s+(.+?)\s+(?:of|in|for|on|at)\s", re.I
 )
 _LAST_VERB = re.compile(r"\bhow\s+(?:much|long|far|often|many)\s+(?:do|does|did|can|will)\s.*?(\w+)\W*$", re.IGNORECASE)
+_DOER = re.compile(
+    r"\bwhat\s+(?:will|would|can|could|must|may|might|should)\s+"
+    r"(?!(?:the|an?|i|we|you|he|she|it|they|my|our|your|happen|be)\b)(\w+)",
+    re.I,
+)
+"""What replaces the boiler is told where something replaces it, not where the boiler is described."""
+
 _PHRASES = (
     (re.compile(r"\b(?:come|comes|came|get|gets|go|goes|be|is)\s+back\b", re.I), "return"),
     (re.compile(r"\b(?:go|goes|went|going|get)\s+a?round\b", re.I), "orbit"),
+    (re.compile(r"\b(?:get|gets|getting|got)\s+rid\s+of\b", re.I), "remove"),
+    (re.compile(r"\b(?:go|goes|going|went|get|gets)\s+in(?:to|side)?\s+(?=the|an?)\b", re.I), "enter "),
     (re.compile(r"\b(?:turn|switch|shut)(?:ed|ing|es)?\s+(?:(\w+\s+)?(\w+\s+)?)off\b", re.I), r"disable \1\2"),
     (re.compile(r"\b(?:turn|switch)(?:ed|ing|es)?\s+(?:(\w+\s+)?(\w+\s+)?)on\b(?!\s+\w+day)", re.I), r"enable \1\2"),
 )
 """Verbs of two words, of which each alone means something else."""
 
+_OWN_THING = re.compile(r"\b(?:my|our)\s+(\w+)", re.IGNORECASE)
 _KIND_OF = re.compile(rf"\bwhich\s+(\w+)\s+(?={_AUXILIARY}\b)", re.IGNORECASE)
 KIND_WEIGHT = 0.6
 """What "which" asks for is named in the answer: "which fuel" is answered by oil, without the word fuel."""
@@ -188,9 +206,10 @@ def _questions(text: str, *, has_other_work: bool) -> tuple[Question, ...]:
     previous: Question | None = None
     for piece, is_asked in zip(pieces, asks, strict=True):
         sides = _compared(piece)
+        before = previous
         for part in sides or [piece]:
-            question = _question(part, language, previous, carries=not has_other_work)
-            if sides:
+            question = _question(part, language, before, carries=not has_other_work)
+            if sides and _COMPARE.search(piece):
                 question = replace(question, kind="explain")
             if question.terms:
                 previous = question
@@ -210,6 +229,10 @@ def _compared(piece: str) -> list[str]:
     """Give the two things that are compared; none if nothing is."""
     match = _COMPARE.search(piece)
     sides = [match["a"], match["b"]] if match else []
+    if match is None and (both := _BOTH.search(piece)):
+        # "On the ferry and into the museum" asks of each by itself.
+        start = piece[: both.start()]
+        return [f"{start}{both['a']}", f"{start}{both['b']}"]
     return [] if any(side.lower() in PRONOUNS or _DOCUMENTS.search(side) for side in sides) else sides
 
 
@@ -235,6 +258,8 @@ _CALENDAR_WORDS: dict[str, Wanted] = {"day": "day", "month": "month", "year": "y
 def _wanted(text: str) -> Wanted:
     if calendar := _CALENDAR.search(text):
         return _CALENDAR_WORDS[calendar[1].lower()]
+    if _MONEY.search(text):
+        return "money"
     if _TIME.search(text):
         return "time"
     if _NUMBER.search(text):
@@ -251,7 +276,9 @@ def _counted(text: str) -> str:
 def _topic(question: Question) -> list[Term]:
     """Give what a pronoun in the next question may stand for: the names, else the thing named first."""
     names = [term for term in question.terms if term.required]
-    return names or [term for term in question.terms if term.weight >= NAME_WEIGHT][:2]
+    telling = [term for term in question.terms if term.weight >= NAME_WEIGHT]
+    things = {match.lower() for match in _OWN_THING.findall(question.text)}
+    return names or [term for term in telling if term.surface.lower() in things] or telling[:2]
 
 
 def _terms(text: str, language: str) -> list[Term]:
@@ -285,7 +312,7 @@ def _term(word: Word, text: str, language: str) -> Term:
         return Term(word.stem, word.surface, NAME_WEIGHT, required=True)
     if _is_name(word, text, language):
         return Term(word.stem, word.surface, NAME_WEIGHT, required=True)
-    if (calendar := _CALENDAR.search(text)) and calendar[1].lower() == lowered:
+    if (calendar := _CALENDAR_ASKED.search(text)) and calendar[1].lower() == lowered:
         return Term(word.stem, word.surface, 0.3)
     if (measure := _MEASURE.search(text)) and measure[1].lower() == lowered:
         return Term(word.stem, word.surface, MEASURE_WEIGHT)
@@ -294,7 +321,7 @@ def _term(word: Word, text: str, language: str) -> Term:
     kind = _KIND_OF.search(text)
     if kind and kind.start(1) == word.start:
         return Term(word.stem, word.surface, KIND_WEIGHT)
-    head, verb = _HEAD.search(text), _LAST_VERB.search(text)
+    head, verb = _HEAD.search(text), _LAST_VERB.search(text) or _DOER.search(text)
     if (head and head.start(1) <= word.start < head.end(1)) or (verb and verb.start(1) == word.start):
         return Term(word.stem, word.surface, MEASURE_WEIGHT)
     return Term(word.stem, word.surface, 1.0)

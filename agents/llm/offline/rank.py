@@ -12,12 +12,13 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from agents.llm.offline.alike import ALIKE
+from agents.llm.offline.alike import ALIKE_STEMS
 from agents.llm.offline.goal import Question, Term
 from agents.llm.offline.sentences import Sentence, split_sentences
 from agents.llm.offline.sources import Passage
 from agents.llm.offline.text import stem, stems
-from agents.llm.offline.words import MONTHS, NUMBER_WORDS, PRONOUNS, TIMES, WEEKDAYS
+from agents.llm.offline.wanted import has_wanted
+from agents.llm.offline.words import PRONOUNS
 
 ENOUGH = 0.55
 """The share of a question's terms, by weight, that a sentence and its surroundings must hold."""
@@ -51,6 +52,9 @@ HEADED = 0.5
 IN_HEADING, IN_NEIGHBOUR, IN_BLOCK, IN_SOURCE = 0.75, 0.6, 0.5, 0.4
 """What a term counts that is not in the sentence but above it, next to it, in its block, elsewhere in its source."""
 
+IN_ANTECEDENT = 0.85
+"""What a term counts that stands in the sentence before one that speaks of "it" or "them"."""
+
 ALIKE_COUNTS, PREFIX_COUNTS = 0.8, 0.75
 MAX_RANKED = 150
 """TextRank compares all with all; more sentences than this are first thinned out by similarity."""
@@ -67,8 +71,6 @@ class Unit:
     stems: list[str]
     bag: Counter[str]
     heading: frozenset[str]
-    has_number: bool
-    has_name: bool
     central: float = 0.0
 
 
@@ -136,7 +138,7 @@ def find_answers(corpus: Corpus, question: Question) -> list[Hit]:
     hits: list[Hit] = []
     for unit in corpus.units:
         found = [_Found.of(item, unit, corpus) for item in asked]
-        has_value = _asks_for_reasons(question) or bool(question.wanted and _has_wanted(unit, question))
+        has_value = _asks_for_reasons(question) or bool(question.wanted and has_wanted(unit.text, unit.stems, question))
         coverage = _coverage(asked, found, FOCUS_WITH_VALUE if has_value else FOCUS)
         if coverage >= _threshold(unit, question):
             hits.append(Hit(unit, coverage, _score(unit, question, asked, found, coverage)))
@@ -197,7 +199,6 @@ def _unit(passage: Passage, sentence: Sentence, position: int, text: str, title:
     if _LIFE.search(text):
         # "(1887 – 1961)" says when somebody was born and died without saying so.
         found += [stem("born"), stem("birth"), stem("died")]
-    numbers = any(char.isdigit() for char in text) or not _NUMBER_STEMS.isdisjoint(found)
     return Unit(
         passage=passage,
         sentence=sentence,
@@ -206,8 +207,6 @@ def _unit(passage: Passage, sentence: Sentence, position: int, text: str, title:
         stems=found,
         bag=Counter(found),
         heading=title | frozenset(stems(sentence.heading)),
-        has_number=numbers,
-        has_name=any(word[:1].isupper() for word in text.split()[1:]),
     )
 
 
@@ -236,7 +235,10 @@ class _Found:
             other = corpus.neighbour(unit, step)
             if other is not None:
                 same_block = other.sentence.block == unit.sentence.block
-                near = max(near, (IN_NEIGHBOUR if same_block else IN_BLOCK) * _best(asked.matches, other.bag))
+                place = IN_NEIGHBOUR if same_block else IN_BLOCK
+                if same_block and step < 0 and not _REFERRING.isdisjoint(unit.bag):
+                    place = IN_ANTECEDENT
+                near = max(near, place * _best(asked.matches, other.bag))
         source = corpus.by_source[unit.passage.source]
         far = IN_SOURCE * _best(asked.matches, source)
         heading = IN_HEADING * _best(asked.matches, unit.heading)
@@ -259,16 +261,27 @@ def _matches(term: Term, corpus: Corpus) -> dict[str, float]:
     found = {term.stem: 1.0}
     if term.required:
         return found
-    for other in _ALIKE.get(term.stem, ()):
+    for other in ALIKE_STEMS.get(term.stem, ()):
         found.setdefault(other, ALIKE_COUNTS)
     for words in corpus.by_source.values():
         for word in words:
             if word not in found and _shares_prefix(term.stem, word):
                 found[word] = PREFIX_COUNTS
+    if not corpus.idf.keys() & found.keys():
+        found.update(dict.fromkeys(_compound_head(term.stem, corpus), PREFIX_COUNTS))
     if len(parts) > 1:
         # Written apart elsewhere: the parts together stand for the whole.
         found.update({stem(part): 0.5 for part in parts if len(part) > 2 and stem(part) not in found})
     return found
+
+
+def _compound_head(word: str, corpus: Corpus) -> tuple[str, ...]:
+    """Give the first part of a word put together of two that one source has apart: bee of beekeeper."""
+    for cut in range(3, len(word) - 2):
+        first, last = word[:cut], word[cut:]
+        if any(first in words and last in words for words in corpus.by_source.values()):
+            return (first,)
+    return ()
 
 
 def _shares_prefix(a: str, b: str) -> bool:
@@ -307,41 +320,11 @@ def _best(match: dict[str, float], words: Counter[str] | frozenset[str]) -> floa
 def _threshold(unit: Unit, question: Question) -> float:
     if _asks_for_reasons(question) and len(question.terms) > 1:
         return ENOUGH_TO_EXPLAIN
-    return ENOUGH if _has_wanted(unit, question) else ENOUGH_WITHOUT_VALUE
+    return ENOUGH if has_wanted(unit.text, unit.stems, question) else ENOUGH_WITHOUT_VALUE
 
 
 def _asks_for_reasons(question: Question) -> bool:
     return question.kind == "explain" and _REASONS.search(question.text) is not None
-
-
-def _has_wanted(unit: Unit, question: Question) -> bool:
-    match question.wanted:
-        case "number":
-            return unit.has_number and (not question.counted or _counts(unit, question))
-        case "time":
-            return unit.has_number or _names_month(unit) or not _TIME_STEMS.isdisjoint(unit.bag)
-        case "day":
-            return not _DAY_STEMS.isdisjoint(unit.bag) or (unit.has_number and _names_month(unit))
-        case "month":
-            return _names_month(unit)
-        case "year":
-            return _YEAR.search(unit.text) is not None
-        case "person":
-            return unit.has_name
-        case _:
-            return True
-
-
-def _counts(unit: Unit, question: Question) -> bool:
-    """Does a number stand shortly before what is counted?"""
-    things = _ALIKE.get(question.counted, frozenset()) | {question.counted}
-    at = [i for i, word in enumerate(unit.stems) if word in things]
-    return any(word[0].isdigit() or word in _NUMBER_STEMS for i in at for word in unit.stems[max(0, i - 4) : i])
-
-
-def _names_month(unit: Unit) -> bool:
-    # By its capital: "may" and "march" are mostly no months.
-    return _MONTH.search(unit.text) is not None
 
 
 def _score(unit: Unit, question: Question, asked: Sequence[_Asked], found: Sequence[_Found], coverage: float) -> float:
@@ -355,7 +338,7 @@ def _score(unit: Unit, question: Question, asked: Sequence[_Asked], found: Seque
         have += weight * max(place.inside, place.heading, NEAR_RANKS * place.near)
     density = min(1.0, 25 / max(len(unit.stems), 1))
     score = 0.4 * coverage + 0.5 * (have / want if want else 0.0) * (0.9 + 0.1 * density)
-    score += 0.2 if question.wanted and _has_wanted(unit, question) else 0.0
+    score += 0.2 if question.wanted and has_wanted(unit.text, unit.stems, question) else 0.0
     score += 0.08 if _defines(unit, question) else 0.0
     return score if unit.text.rstrip("\"'”’)*_`")[-1:] in ".!?。！？" else score - 0.05
 
@@ -373,21 +356,7 @@ def _alike(a: Unit, b: Unit) -> float:
     return both / (math.log(1 + len(a.bag)) + math.log(1 + len(b.bag)))
 
 
-def _groups() -> dict[str, frozenset[str]]:
-    found: defaultdict[str, set[str]] = defaultdict(set)
-    for asked, said in ALIKE:
-        others = {stem(word) for word in said}
-        for word in {stem(word) for word in asked}:
-            found[word] |= others - {word}
-    return {word: frozenset(others) for word, others in found.items()}
-
-
-_ALIKE = _groups()
-_NUMBER_STEMS = frozenset(stem(word) for word in NUMBER_WORDS)
-_MONTH = re.compile(rf"\b(?:{'|'.join(sorted(month.capitalize() for month in MONTHS))})\b")
-_DAY_STEMS = frozenset(stem(word) for word in WEEKDAYS)
 _LIFE = re.compile(r"\([^()]*\b\d{4}\s*[–—-]\s*[^()]*\b\d{4}\)")
 _REASONS = re.compile(r"\b(?:why|how|list)\b", re.IGNORECASE)
-_YEAR = re.compile(r"\b\d{3,4}\b")
-_TIME_STEMS = frozenset(stem(word) for word in TIMES)
+_REFERRING = frozenset(stem(word) for word in ("it", "they", "them"))
 _PRONOUN_STEMS = frozenset(stem(word) for word in PRONOUNS)

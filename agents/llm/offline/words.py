@@ -10,7 +10,7 @@ def _set(words: str) -> frozenset[str]:
 _STOPWORDS = {
     "en": """
         a about above after again against anybody anyone anything everybody everyone everything nobody
-        nothing somebody someone something away ago all also am an and any are aren't as at be because been
+        nothing somebody someone something along away ago all also am an and any are aren't as at be because been
         before being below between both but by can can't cannot could couldn't did didn't do does doesn't
         doing don't down during each either else ever few for from further get gets getting got had hadn't
         has hasn't have haven't having he her here hers herself him himself his how however i i'd i'll i'm
@@ -84,7 +84,7 @@ _IRREGULAR = """
         be:is,are,was,were,been become:became begin:began,begun bite:bit,bitten blow:blew,blown
         break:broke,broken breed:bred bring:brought build:built burn:burnt buy:bought catch:caught
         choose:chose,chosen die:dead,death draw:drew,drawn drink:drank,drunk drive:drove,driven
-        eat:ate,eaten fall:fell,fallen feed:fed fight:fought fly:flew,flown forget:forgot,forgotten
+        eat:ate,eaten fall:fell,fallen feed:fed fight:fought find:found fly:flew,flown forget:forgot,forgotten
         freeze:froze,frozen give:gave,given grow:grew,grown hide:hid,hidden hold:held keep:kept lay:laid
         lead:led leave:left lend:lent lose:lost make:made meet:met pay:paid ride:rode,ridden ring:rang,rung
         rise:rose,risen run:ran see:saw,seen seek:sought sell:sold send:sent shake:shook,shaken
@@ -119,3 +119,13 @@ TIMES = WEEKDAYS | _set("""
         spring summer autumn winter daily weekly monthly yearly annual century before after once until
         during always never soon
     """)
+
+ROLES = _set("""
+        people person everybody anybody nobody member keeper engineer captain crew staff board council committee
+        owner tenant manager director head chief chair chairman president treasurer secretary caretaker officer guard
+        attendant mechanic electrician plumber carpenter gardener doctor nurse teacher pupil student parent child
+        adult visitor guest customer passenger driver pilot police brigade mayor minister judge lawyer auditor clerk
+        librarian cook baker farmer author artist editor operator administrator inspector expert volunteer neighbour
+        neighbor resident household employee employer worker team company
+    """)
+"""Whom rules and minutes name by what they are."""

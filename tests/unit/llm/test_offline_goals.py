@@ -18,7 +18,7 @@ SETS = {
     "more": (MORE_DOCUMENTS, MORE_GOALS),
     "indirect": (INDIRECT_DOCUMENTS, INDIRECT_GOALS),
 }
-QUOTED = re.compile(r'^> "(.*)" \[(\d+)\]$', re.MULTILINE)
+QUOTED = re.compile(r'^> "(.*?)" \[(\d+)\]$', re.MULTILINE | re.DOTALL)
 CASES = [(name, goal, expected) for name, (_, goals) in SETS.items() for goal, expected in goals]
 
 
@@ -36,7 +36,7 @@ def test_answers_by_quoting_verbatim(name: str, goal: str, expected: tuple[str, 
     shown = QUOTED.findall(reply.text)
     assert shown
     for text, number in shown:
-        assert text == " ".join(reply.citations[int(number) - 1].quote.split("\n"))
+        assert text == reply.citations[int(number) - 1].quote
     quotes = " ".join(" ".join(citation.quote.split()) for citation in reply.citations)
     assert all(words in quotes for words in expected), reply.text
 
