@@ -72,6 +72,7 @@ class Journal:
         self.courtesy = courtesy
         self.batches_written = 0
         self._entries: dict[UUID, Entry] = {}
+        self._refused: dict[UUID, Unwritable] = {}
         self._claim: tuple[ClaimRequest, asyncio.Future[list[Claimed]]] | None = None
         self._number = 0
         self._dirty = asyncio.Event()
@@ -92,11 +93,16 @@ class Journal:
         It raises LeaseLost when another worker holds the run, Unwritable when the database refuses a value.
         """
         future: asyncio.Future[Committed] = asyncio.get_running_loop().create_future()
-        self._entries[run_id].waiters.append(future)
+        if refused := self._refused.pop(run_id, None):
+            # Of an earlier change that nobody awaited: this one may build on what is not there.
+            future.set_exception(refused)
+        else:
+            self._entries[run_id].waiters.append(future)
         return future
 
     def discard(self, run_id: UUID) -> None:
         """Drop what is gathering for a run that this worker no longer holds."""
+        self._refused.pop(run_id, None)
         if entry := self._entries.pop(run_id, None):
             _fail(entry, LeaseLost())
 
@@ -199,25 +205,13 @@ class Journal:
                     return result
 
     def _already_written(self, batch: Batch) -> BatchResult | None:
-        """After a lost answer: if the batch stands in the tables, give its answers anew.
-
-        Runs it claimed are unknown to this worker then; its next heartbeat gives them back to the queue.
-        """
+        """After a lost answer: if the batch stands in the tables, its result is what was about to be committed."""
         try:
             self.store.close()
-            if self.store.last_batch(self.worker_id) != batch.number:
-                return None
-            held = {id: (epoch, wakes, wanted) for id, epoch, wakes, wanted in self.store.watch(self.worker_id)}
+            is_written = self.store.last_batch(self.worker_id) == batch.number
         except Unavailable:
             return None
-        answers: list[Answer] = []
-        for change in batch.changes:
-            epoch, wakes, wanted = held.get(change.run_id, (0, 0, ""))
-            if epoch == change.epoch:
-                answers.append(Committed(wakes, wanted, parked=False))  # type: ignore[arg-type]  # the column's CHECK
-            else:
-                answers.append(Committed(0, "", parked=True) if change.ending else Refused())
-        return BatchResult(answers)
+        return self.store.attempted if is_written else None
 
     async def _bisect(
         self,
@@ -230,6 +224,8 @@ class Journal:
             claim[1].set_result([])
         if len(entries) == 1:
             logger.error("a value of run %s was refused: %s", entries[0].change.run_id, error)
+            if not entries[0].waiters:
+                self._refused[entries[0].change.run_id] = error
             _fail(entries[0], error)
             return
         middle = len(entries) // 2

@@ -153,8 +153,9 @@ class MemoryStore(Store):
             created_at=child.created_at,
         )
 
-    def note_batch(self, worker_id: int, number: int) -> None:
+    def note_batch(self, worker_id: int, number: int) -> bool:
         self.batches[worker_id] = number
+        return True  # no answer is ever lost here
 
     def last_batch(self, worker_id: int) -> int:
         return self.batches.get(worker_id, 0)

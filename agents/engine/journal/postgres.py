@@ -247,8 +247,9 @@ class PostgresStore(Store):
         self._low_rank = rows[-1][15] if len(rows) == request.limit else LOWEST_RANK
         return [Claimed(*row[:15]) for row in rows]
 
-    def note_batch(self, worker_id: int, number: int) -> None:
-        self.connection.execute("UPDATE agents_worker SET batch=%s WHERE id=%s", (number, worker_id))
+    def note_batch(self, worker_id: int, number: int) -> bool:
+        statement = "UPDATE agents_worker SET batch=%s WHERE id=%s AND batch<%s"
+        return self.connection.execute(statement, (number, worker_id, number)).rowcount == 1
 
     def last_batch(self, worker_id: int) -> int:
         with _typed_errors():
@@ -310,9 +311,11 @@ class PostgresStore(Store):
 def _typed_errors() -> Iterator[None]:
     try:
         yield
-    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+    except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as error:
+        # InternalError: the session was ended for idling in its transaction, as after a SIGSTOP.
         raise Unavailable(str(error)) from error
-    except psycopg.Error as error:
+    except (psycopg.Error, ValueError, OverflowError) as error:
+        # ValueError: a lone surrogate.
         raise Unwritable(str(error)) from error
 
 

@@ -98,7 +98,8 @@ class SqliteStore(Store):
                 raise
         except sqlite3.OperationalError as error:
             raise Unavailable(str(error)) from error
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.Error, ValueError, OverflowError) as error:
+            # ValueError: a lone surrogate; OverflowError: an integer beyond 64 bits.
             raise Unwritable(str(error)) from error
 
     def lock_runs(self, ids: Sequence[UUID]) -> dict[UUID, RunRow]:
@@ -231,8 +232,9 @@ class SqliteStore(Store):
         rows.sort(key=lambda row: row[15])
         return [_claimed(row) for row in rows]
 
-    def note_batch(self, worker_id: int, number: int) -> None:
-        self.connection.execute("UPDATE agents_worker SET batch=? WHERE id=?", (number, worker_id))
+    def note_batch(self, worker_id: int, number: int) -> bool:
+        statement = "UPDATE agents_worker SET batch=? WHERE id=? AND batch<?"
+        return self.connection.execute(statement, (number, worker_id, number)).rowcount == 1
 
     def last_batch(self, worker_id: int) -> int:
         with self._reading():

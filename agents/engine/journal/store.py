@@ -83,6 +83,9 @@ class Unwritable(Exception):
 class Store(ABC):
     """The tables as the journal sees them. Not thread-safe: one thread and one connection each."""
 
+    attempted: BatchResult | None = None
+    """The result of the last batch that got as far as its commit; it holds if `last_batch` gives its number."""
+
     def write(self, worker_id: int, batch: Batch, now: datetime) -> BatchResult:
         """Write a batch in one transaction.
 
@@ -90,12 +93,15 @@ class Store(ABC):
         one of its values is refused (then nothing of it is written).
         """
         with self.transaction():
+            # First of all: this waits for an earlier attempt whose connection broke but which is still committing.
+            if not self.note_batch(worker_id, batch.number):
+                raise Unavailable("the batch was written before, or its worker is gone")
             answers, writes = self._settle(worker_id, batch.changes, now)
             self._write_all(writes, now)
             claimed = self.claim(worker_id, batch.claim, now) if batch.claim and batch.claim.limit > 0 else []
-            self.note_batch(worker_id, batch.number)
             self.announce(live=bool(writes.events or claimed), queue=writes.has_news)
-        return BatchResult(answers, claimed)
+            result = self.attempted = BatchResult(answers, claimed)
+        return result
 
     def _settle(self, worker_id: int, changes: Sequence[Change], now: datetime) -> tuple[list[Answer], Writes]:
         ids = {change.run_id for change in changes}
@@ -227,7 +233,8 @@ class Store(ABC):
         """Hand up to `limit` queued runs to the worker, those of the lowest rank first."""
 
     @abstractmethod
-    def note_batch(self, worker_id: int, number: int) -> None: ...
+    def note_batch(self, worker_id: int, number: int) -> bool:
+        """Note the batch with its worker; False if this batch or a later one was noted before."""
 
     @abstractmethod
     def last_batch(self, worker_id: int) -> int:
