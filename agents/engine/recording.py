@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import zstandard
 from uuid_utils.compat import uuid7
 
-from agents.engine.canonical import JSON, decode, encode
+from agents.engine.canonical import JSON, clean_text, decode, encode
 from agents.engine.errors import StepFailed, StepTimeout
 from agents.engine.plans import Plan
 from agents.engine.records import EventRecord, LargeRecord, StepRecord
@@ -38,9 +38,9 @@ def record_step(x: Execution, key: str, plan: Plan, **values: Any) -> StepRecord
     record = StepRecord(
         key=key,
         kind=plan.kind,
-        name=plan.title[:100],
+        name=clean_text(plan.title)[:100],
         started_at=x.stamp(),
-        label=plan.label,
+        label=clean_text(plan.label)[:12],
         effect=plan.effect,
         digest=plan.digest,
         input=None if recorded_input is None else encode(recorded_input),

@@ -9,6 +9,13 @@ from __future__ import annotations
 import asyncio
 from contextvars import ContextVar
 from datetime import datetime
+from hashlib import blake2b
+
+from agents.engine.errors import WorkflowError
+
+MAX_NAME = 200
+MAX_KEY = 480
+"""Of a key's 500 characters the rest is for the count, and for the names of messages about the step."""
 
 
 class Scope:
@@ -27,7 +34,11 @@ class Scope:
         self._counts: dict[str, int] = {}
 
     def next_key(self, name: str) -> str:
-        """Give the key of the next step of this name."""
+        """Give the key of the next step of this name; raises WorkflowError where branches are nested too deep."""
+        if len(name) > MAX_NAME or "/" in name or not name.isprintable():
+            name = _tidy(name)
+        if len(self.path) + len(name) > MAX_KEY:
+            raise WorkflowError(f"Branches are nested too deep: the key of the step {name!r} would be too long.")
         count = self._counts.get(name, 0)
         self._counts[name] = count + 1
         return f"{self.path}{name}#{count}"
@@ -36,6 +47,14 @@ class Scope:
         """Take note of when the outcome was recorded that this scope has just seen."""
         if at is not None and at > self.now:
             self.now = at
+
+
+def _tidy(name: str) -> str:
+    """Give a name that fits into a key: names may come from a model. "/" is the mark of branches."""
+    tidy = "".join(c if c.isprintable() and c != "/" else "." for c in name)
+    if len(tidy) > MAX_NAME:
+        tidy = f"{tidy[: MAX_NAME - 9]}~{blake2b(name.encode('utf-8', 'replace'), digest_size=4).hexdigest()}"
+    return tidy
 
 
 current_scope: ContextVar[Scope | None] = ContextVar("current_scope", default=None)
