@@ -44,6 +44,13 @@ def create_token(
     return token, text
 
 
+def revoke_token(token: AuthToken, *, by: User) -> None:
+    """End a token. Programs that use it are refused from now on, and their live streams close."""
+    if not Membership.objects.filter(user=by, workspace=token.workspace_id, role=Role.ADMIN).exists():
+        raise NotAllowed("Only an administrator of the workspace can revoke its tokens.")
+    token.delete()
+
+
 def _check_scopes(scopes: Collection[str], role: str) -> None:
     unknown = sorted(set(scopes) - set(Scope.values))
     if unknown:

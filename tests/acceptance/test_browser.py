@@ -104,6 +104,10 @@ def test_a_run_is_stopped_and_paused(chromium: Browser, shared_instance: Instanc
         page.locator(".agent", has_text="tool-agent").click()
         page.click("text=Start")
         page.wait_for_url("**/runs/*/")
+        page.click("#run-head >> text=Pause")
+        expect(page.locator("#run-head .state-paused")).to_be_visible(timeout=PATIENCE)
+        page.click("#run-head >> text=Resume")
+        expect(page.locator("#run-head .state-paused")).to_be_hidden(timeout=PATIENCE)
         page.click("#run-head >> text=Cancel")
         expect(page.locator("#run-head .state-cancelled")).to_be_visible(timeout=PATIENCE)
         expect(page.locator(".stop-path .done")).to_have_count(3)
@@ -146,6 +150,19 @@ def test_a_lost_connection_is_said_and_healed(chromium: Browser, instance: Insta
         instance.start_worker()
         expect(page.locator("#run-head .state-succeeded")).to_be_visible(timeout=60_000)
         expect(page.locator("[data-stale]")).to_be_hidden()
+
+
+def test_the_administration_is_live_and_breaks_no_policy(chromium: Browser, shared_instance: Instance) -> None:
+    with watched(chromium, shared_instance) as seen:
+        page = seen.page
+        log_in(page, shared_instance)
+        run = shared_instance.api.post("runs", json={"agent": "tool-agent", "input": "Wait 3 seconds."}).json()["id"]
+        page.goto(f"{shared_instance.url}/admin/agents/run/{run}/change/")
+        expect(page.locator("#run-live .state-succeeded")).to_be_visible(timeout=PATIENCE)
+        for path in ("", "agents/run/", "agents/step/", "agents/user/add/", "agents/workspace/1/change/"):
+            page.goto(f"{shared_instance.url}/admin/{path}")
+        assert seen.complaints == []
+        assert seen.strangers == []
 
 
 def test_keys_and_themes(chromium: Browser, shared_instance: Instance) -> None:

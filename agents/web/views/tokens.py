@@ -51,6 +51,6 @@ def revoke(request: HttpRequest, place: Place, digest: str) -> HttpResponse:
     token = AuthToken.objects.filter(workspace=place.workspace, digest=digest).first()
     if token is None:
         raise Http404
-    token.delete()
+    access.revoke_token(token, by=place.user)
     messages.success(request, f"The token “{token.name or token.token_key}” no longer works.")
     return redirect("web:tokens", place.slug)
