@@ -224,13 +224,21 @@ class Journal:
             claim[1].set_result([])
         if len(entries) == 1:
             logger.error("a value of run %s was refused: %s", entries[0].change.run_id, error)
-            if not entries[0].waiters:
-                self._refused[entries[0].change.run_id] = error
-            _fail(entries[0], error)
+            self._refuse(entries[0], error)
             return
         middle = len(entries) // 2
         await self._write(entries[:middle], None)
         await self._write(entries[middle:], None)
+
+    def _refuse(self, entry: Entry, error: Unwritable) -> None:
+        """Tell the change's run; if nobody awaits this change, then whoever awaits the next one."""
+        if not entry.waiters:
+            run_id = entry.change.run_id
+            if (newer := self._entries.get(run_id)) and newer.waiters:
+                entry = self._entries.pop(run_id)
+            else:
+                self._refused[run_id] = error
+        _fail(entry, error)
 
     def _put_back(self, entry: Entry) -> None:
         newer = self._entries.get(entry.change.run_id)
