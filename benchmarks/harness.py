@@ -15,8 +15,9 @@ from django.db.models import F, Max, Min
 from agents.engine.journal.store import RUN_COST_US
 from agents.engine.leases import database_now
 from agents.engine.notify import announce
+from agents.engine.ranking import next_rank
 from agents.models import ACTIVE, Run, RunEvent, RunStatus, Step, Worker, WorkerState, Workspace
-from agents.services.runs import next_rank, start_run
+from agents.services.runs import start_run
 from tests.instance import Instance, Process, wait_until
 
 WARM_UP_RUNS = 300
@@ -67,7 +68,7 @@ class Bench:
         workspace = self.workspace
         now = database_now()
         with transaction.atomic():
-            rank = next_rank(workspace.pk, now)
+            rank = next_rank(workspace.pk, now, 0)
             runs = [
                 Run(
                     workspace=workspace,
