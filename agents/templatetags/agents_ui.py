@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -28,6 +29,7 @@ register.filter("absolute", wording.absolute)
 register.filter("short_key", timeline.short_key)
 
 MAX_JSON = 20_000
+_HEADINGS = re.compile(r"^#{1,6}\s+", re.MULTILINE)
 
 
 @register.simple_tag
@@ -89,6 +91,12 @@ def pretty(value: Any) -> str:
 def plain(value: Any) -> str:
     """Write a JSON value on its own: a text as it is, anything else as JSON."""
     return value[:MAX_JSON] if isinstance(value, str) else pretty(value)
+
+
+@register.filter
+def excerpt(text: str) -> str:
+    """Give a passage without the marks of its headings."""
+    return _HEADINGS.sub("", text)
 
 
 @register.filter

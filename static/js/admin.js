@@ -24,8 +24,11 @@ function followRun() {
     if (after) document.getElementById("run-live").replaceWith(after);
   };
   const later = () => {
-    clearTimeout(timer);
-    timer = setTimeout(redraw, GATHER);
+    if (timer) return;
+    timer = setTimeout(() => {
+      timer = 0;
+      redraw();
+    }, GATHER);
   };
   const run = document.getElementById("run-live");
   const onMessage = (message) => { if (message.type !== "partial") later(); };

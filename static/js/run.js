@@ -29,6 +29,7 @@ let live = null;
 let refreshTimer = 0;
 let isRefreshing = false;
 let isRefreshWanted = false;
+let lastTook = 0;
 
 // --- Drawing ---------------------------------------------------------------------------------------------------------
 
@@ -42,6 +43,7 @@ async function refresh() {
     return;
   }
   isRefreshing = true;
+  const begun = performance.now();
   try {
     const query = new URLSearchParams(location.search);
     const response = await fetch(`${run.dataset.partsUrl}?${query}`, { headers: { "X-Requested-With": "fetch" } });
@@ -51,6 +53,7 @@ async function refresh() {
     // The connection is gone; the socket notices, says so and asks again when it is back.
   } finally {
     isRefreshing = false;
+    lastTook = performance.now() - begun;
     if (isRefreshWanted) {
       isRefreshWanted = false;
       later();
@@ -59,8 +62,12 @@ async function refresh() {
 }
 
 function later() {
-  clearTimeout(refreshTimer);
-  refreshTimer = setTimeout(refresh, GATHER);
+  // Gathers what comes close together; a long run, slow to draw, is drawn less often. Nobody looks at a hidden page.
+  if (refreshTimer || document.hidden) return;
+  refreshTimer = setTimeout(() => {
+    refreshTimer = 0;
+    refresh();
+  }, Math.max(GATHER, 3 * lastTook));
 }
 
 function put(html) {
@@ -280,6 +287,7 @@ if (run) {
   run.addEventListener("submit", control);
   run.addEventListener("click", choose);
   addEventListener("popstate", refresh);
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) later(); });
   document.addEventListener("keydown", moveByKey);
   setInterval(() => { if (!document.hidden) grow(); }, calm ? 1000 : 100);
   const options = { after: Number(run.dataset.after), onMessage: receive, onDone: refresh };

@@ -42,8 +42,11 @@ function put(row) {
 }
 
 function later() {
-  clearTimeout(timer);
-  timer = setTimeout(fetchRows, GATHER);
+  if (timer) return;
+  timer = setTimeout(() => {
+    timer = 0;
+    fetchRows();
+  }, GATHER);
 }
 
 function showCount() {
