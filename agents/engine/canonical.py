@@ -57,7 +57,10 @@ def recorded(value: object) -> JSON:
 
 def digest(value: object) -> str:
     """Give a short digest of a value, independent of the order of object keys: 32 hex characters."""
-    text = orjson.dumps(orjson.loads(encode(value)), option=orjson.OPT_SORT_KEYS)
+    try:
+        text = orjson.dumps(value, default=_default, option=_OPTIONS | orjson.OPT_SORT_KEYS)
+    except TypeError:
+        text = orjson.dumps(clean(value), option=_OPTIONS | orjson.OPT_SORT_KEYS)
     return hashlib.blake2b(text, digest_size=_DIGEST_BYTES).hexdigest()
 
 

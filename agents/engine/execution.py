@@ -36,12 +36,13 @@ from agents.engine.scope import Scope, is_superseded_with
 from agents.engine.waiting import Waiting
 
 if TYPE_CHECKING:
-    from agents.engine.journal.journal import Journal
+    from agents.engine.journal.journal import Entry, Journal
 
 logger = logging.getLogger(__name__)
 
 
 CLOCK_STEP = 0.001
+MICROSECOND = timedelta(microseconds=1)
 LOG_MESSAGE = "log"
 """Name of messages that are entries for the run's log: [kind, data]."""
 
@@ -89,7 +90,7 @@ class OpenStep:
 
     record: StepRecord
     streamed: list[str]
-    started: EventRecord | None = None
+    start: asyncio.Handle | None = None
     deadline: float | None = None
 
     @property
@@ -114,6 +115,7 @@ class Execution:
         self.known_wakes = self.seen_wakes
         self.wanted: str = history.wanted if history else claimed.wanted
         self.hold: Literal["", "pause", "drain"] = ""
+        self._entry: Entry | None = None
         self._lost = False
         self._has_news = False
         self._give_back_reason = ""
@@ -136,6 +138,7 @@ class Execution:
         """Drive the run, whose coroutine `begin` makes, until it leaves this worker."""
         if self.wanted:
             self._heed_wanted()
+        self.log("run_started", {"worker": self.host.journal.worker_id, "epoch": self.claimed.epoch})
         self._main = self.branches.start(begin(self), Scope("", self.claimed.created_at))
         self._main.add_done_callback(lambda task: self._signal.set())
         while not await self._advance():
@@ -219,6 +222,9 @@ class Execution:
 
     async def _cancel(self) -> bool:
         self._drop()
+        if self.known_wakes > self.seen_wakes:
+            # Who asked for it is told by a message.
+            await self._read_inbox()
         await self._end(cancelled(self))
         return True
 
@@ -360,12 +366,16 @@ class Execution:
 
     def stamp(self) -> datetime:
         """Give the time for a record; it never goes back within a run, so that it orders the steps."""
-        self._last_stamp = max(self.host.clock.now(), self._last_stamp + timedelta(microseconds=1))
+        now = self.host.clock.now()
+        self._last_stamp = now if now > self._last_stamp else self._last_stamp + MICROSECOND
         return self._last_stamp
 
     def change(self) -> Change:
         """Give the change that is gathering for this run."""
-        return self.host.journal.change_of(self.id, self._new_change)
+        entry = self._entry
+        if entry is None or entry.is_taken:
+            entry = self._entry = self.host.journal.entry_of(self.id, self._new_change)
+        return entry.change
 
     def _new_change(self) -> Change:
         claimed = self.claimed

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from agents.engine.canonical import JSON
 from agents.engine.messages import Usage
@@ -13,7 +14,7 @@ from agents.engine.records import ArtifactRecord
 from agents.engine.retry import Retry
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Plan:
     """What the code asks for: a step's identity, and how it is to be executed.
 
@@ -37,11 +38,16 @@ class Attempt:
 
     key: str
     number: int
-    idempotency_key: str
+    run_id: UUID
     deadline: float | None
     stream: Callable[[str], None]
     usage: Usage | None = None
     artifact: ArtifactRecord | None = None
+
+    @property
+    def idempotency_key(self) -> str:
+        """A key for outside calls, the same in every attempt."""
+        return f"{self.run_id}:{self.key}"
 
 
 Executor = Callable[[Attempt], Awaitable[Any]]

@@ -34,8 +34,14 @@ async def outcome_of(x: Execution, record: StepRecord) -> JSON:
 
 def record_step(x: Execution, key: str, plan: Plan, **values: Any) -> StepRecord:
     """Put a new step into the change that is gathering."""
+    record = x.change().steps[key] = new_step(x, key, plan, **values)
+    return record
+
+
+def new_step(x: Execution, key: str, plan: Plan, **values: Any) -> StepRecord:
+    """Make a new step's record, to be put into a change later."""
     recorded_input = plan.input()
-    record = StepRecord(
+    record = x.steps[key] = StepRecord(
         key=key,
         kind=plan.kind,
         name=clean_text(plan.title)[:100],
@@ -46,7 +52,6 @@ def record_step(x: Execution, key: str, plan: Plan, **values: Any) -> StepRecord
         input=None if recorded_input is None else encode(recorded_input),
         **values,
     )
-    x.steps[key] = x.change().steps[key] = record
     return record
 
 

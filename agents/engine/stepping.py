@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agents.engine.canonical import JSON, clean_text, decode, encode
 from agents.engine.deciding import ask_for_outcome, reconsider
@@ -16,9 +16,8 @@ from agents.engine.endings import MAX_ERROR
 from agents.engine.errors import NoEffect, NotEncodable, Permanent, Retryable, Sealed, StepFailed, StepTimeout
 from agents.engine.execution import OpenStep
 from agents.engine.journal.store import Unwritable
-from agents.engine.messages import Usage
 from agents.engine.plans import Attempt, Executor, Plan
-from agents.engine.recording import fail_step, finish_step, log_step, outcome_of, record_step, update_step, with_entry
+from agents.engine.recording import fail_step, finish_step, log_step, new_step, outcome_of, update_step, with_entry
 from agents.engine.records import StepRecord
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ async def perform(x: Execution, scope: Scope, plan: Plan, execute: Executor) -> 
 async def _execute(x: Execution, key: str, plan: Plan, execute: Executor, record: StepRecord | None) -> StepRecord:
     await x.gate()
     if record is None:
-        record = record_step(x, key, plan)
+        record = new_step(x, key, plan)
     elif record.status == "retrying":
         await x.wait_until(key, _retry_at(record), "retry")
         record = _next_attempt(x, record)
@@ -65,10 +64,14 @@ async def _execute(x: Execution, key: str, plan: Plan, execute: Executor, record
 async def _attempt_until_done(x: Execution, record: StepRecord, plan: Plan, execute: Executor) -> StepRecord:
     while True:
         await x.gate()
-        step = x.open[record.key] = OpenStep(record, [], log_step(x, "step_started", record))
+        step = x.open[record.key] = OpenStep(record, [])
         try:
             if plan.effect == "unsafe":
+                _note_start(x, record)
                 await _declare_intent(x)
+            else:
+                # A safe step that ends before the loop turns is recorded by its end alone.
+                step.start = asyncio.get_running_loop().call_soon(_note_start, x, record)
             try:
                 attempt, text = await _attempt(x, step, plan, execute)
             except Exception as error:
@@ -82,6 +85,13 @@ async def _attempt_until_done(x: Execution, record: StepRecord, plan: Plan, exec
         finally:
             if x.open.get(record.key) is step and not x.sealed:
                 del x.open[record.key]
+
+
+def _note_start(x: Execution, record: StepRecord) -> None:
+    """Put the start of an attempt into the change that is gathering; it rides the next batch."""
+    if not x.sealed and x.steps.get(record.key) is record:
+        x.change().steps[record.key] = record
+        log_step(x, "step_started", record)
 
 
 async def _declare_intent(x: Execution) -> None:
@@ -104,7 +114,7 @@ async def _attempt(x: Execution, step: OpenStep, plan: Plan, execute: Executor) 
     attempt = Attempt(
         key=record.key,
         number=record.attempt,
-        idempotency_key=f"{x.id}:{record.key}",
+        run_id=x.id,
         deadline=None if plan.timeout is None else loop.time() + plan.timeout,
         stream=stream,
     )
@@ -123,16 +133,15 @@ async def _attempt(x: Execution, step: OpenStep, plan: Plan, execute: Executor) 
 async def _record_success(x: Execution, step: OpenStep, attempt: Attempt, text: str) -> StepRecord:
     if x.sealed:
         raise Sealed
-    usage = attempt.usage or Usage()
-    _unlog_start(x, step)
-    record = finish_step(
-        x,
-        step.record,
-        text,
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        cost_microusd=usage.cost_microusd,
-    )
+    _forget_start(step)
+    usage: dict[str, Any] = {}
+    if attempt.usage is not None:
+        usage = {
+            "input_tokens": attempt.usage.input_tokens,
+            "output_tokens": attempt.usage.output_tokens,
+            "cost_microusd": attempt.usage.cost_microusd,
+        }
+    record = finish_step(x, step.record, text, **usage)
     change = x.change()
     if step.streamed:
         change.streamed.append(record.key)
@@ -149,18 +158,15 @@ async def _record_success(x: Execution, step: OpenStep, attempt: Attempt, text: 
     return record
 
 
-def _unlog_start(x: Execution, step: OpenStep) -> None:
-    """Leave the start out of the log if it was not written yet: the end says it all."""
-    events = x.change().events
-    for index in range(len(events) - 1, -1, -1):
-        if events[index] is step.started:
-            del events[index]
-            return
+def _forget_start(step: OpenStep) -> None:
+    if step.start is not None:
+        step.start.cancel()
 
 
 async def _after_failure(x: Execution, step: OpenStep, plan: Plan, error: Exception) -> StepRecord:
     """Record a failed attempt; give the failed step, or the record of the next attempt once its time has come."""
     record = step.record
+    _forget_start(step)
     x.open.pop(record.key, None)
     described = _describe(error)
     if plan.effect == "unsafe" and not isinstance(error, NoEffect):
@@ -173,7 +179,6 @@ async def _after_failure(x: Execution, step: OpenStep, plan: Plan, error: Except
     if step.streamed:
         x.change().streamed.append(record.key)
     if pause is None:
-        _unlog_start(x, step)
         failed = fail_step(x, record, described | {"attempts": record.attempt})
         await x.commit()
         return failed

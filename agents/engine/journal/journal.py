@@ -38,10 +38,11 @@ LONGEST_PAUSE = 5.0
 
 @dataclass(slots=True)
 class Entry:
-    """A run's change that is gathering, and who waits for it."""
+    """A run's change that is gathering, and who waits for it. Once it is taken, nothing may be added to it."""
 
     change: Change
     waiters: list[asyncio.Future[Committed]] = field(default_factory=list)
+    is_taken: bool = False
 
 
 class Journal:
@@ -79,13 +80,13 @@ class Journal:
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def change_of(self, run_id: UUID, make: Callable[[], Change]) -> Change:
-        """Give the gathering change of a run, to add to; it rides the next batch."""
+    def entry_of(self, run_id: UUID, make: Callable[[], Change]) -> Entry:
+        """Give the gathering change of a run, to add to until it is taken; it rides the next batch."""
         entry = self._entries.get(run_id)
         if entry is None:
             entry = self._entries[run_id] = Entry(make())
             self._wake()
-        return entry.change
+        return entry
 
     def committed(self, run_id: UUID) -> asyncio.Future[Committed]:
         """Give a future for the commit of the run's gathering change.
@@ -104,6 +105,7 @@ class Journal:
         """Drop what is gathering for a run that this worker no longer holds."""
         self._refused.pop(run_id, None)
         if entry := self._entries.pop(run_id, None):
+            entry.is_taken = True
             _fail(entry, LeaseLost())
 
     async def claim(self, request: ClaimRequest) -> list[Claimed]:
@@ -155,6 +157,7 @@ class Journal:
     ) -> None:
         self._number += 1
         for entry in entries:
+            entry.is_taken = True
             for step in entry.change.steps.values():
                 step.settle_storage()
         batch = Batch(self._number, [entry.change for entry in entries], claim[0] if claim else None)
@@ -236,6 +239,7 @@ class Journal:
             run_id = entry.change.run_id
             if (newer := self._entries.get(run_id)) and newer.waiters:
                 entry = self._entries.pop(run_id)
+                entry.is_taken = True
             else:
                 self._refused[run_id] = error
         _fail(entry, error)
@@ -243,11 +247,13 @@ class Journal:
     def _put_back(self, entry: Entry) -> None:
         newer = self._entries.get(entry.change.run_id)
         if newer is None:
+            entry.is_taken = False
             self._entries[entry.change.run_id] = entry
             return
+        # The run may still be adding to the newer one.
         entry.change.absorb(newer.change)
-        entry.waiters += newer.waiters
-        self._entries[entry.change.run_id] = entry
+        newer.change = entry.change
+        newer.waiters = entry.waiters + newer.waiters
 
 
 def _fail(entry: Entry, error: Exception) -> None:

@@ -36,7 +36,7 @@ def test_gives_the_workflows_result_and_records_its_steps() -> None:
     run = WorkflowTest().run(flow, {"n": 1})
     assert (run.status, run.output) == ("succeeded", 2)
     assert [step.outcome for step in run.steps.values()] == ["1", "2"]
-    assert run.events == ["run_queued", "step_finished", "step_finished", "run_succeeded"]
+    assert run.events == ["run_queued", "run_started", "step_finished", "step_finished", "run_succeeded"]
 
 
 @pytest.mark.parametrize("crash_after", range(1, 8))
