@@ -22,6 +22,9 @@ from agents.engine.registry import cancel_handler
 from agents.engine.scope import is_superseded_with
 from agents.models import ENDED, Inbox, Run, RunEvent, RunStatus, Step, StepStatus, Wait, WaitKind, Wanted
 
+NOT_BEFORE = "not_before"
+"""Name of the timer of a run that was accepted for later."""
+
 
 class CannotDo(Exception):
     """The run's state does not allow it; the message says why."""
@@ -63,8 +66,9 @@ def cancel_below(run_id: UUID, *, by: str) -> None:
             .values_list("id", flat=True)[:500]
         )
         if not children:
-            living = Run.objects.filter(parent_id__in=parents).active().exclude(parent_key=ON_CANCEL)
-            parents = list(living.values_list("id", flat=True))
+            # Also below those that have ended: they may have let go of sub-runs that still go on.
+            below = Run.objects.filter(parent_id__in=parents).exclude(parent_key=ON_CANCEL)
+            parents = list(below.values_list("id", flat=True))
             continue
         for child in children:
             with transaction.atomic():
@@ -100,10 +104,13 @@ def resume(run_id: UUID, *, by: str) -> None:
             Inbox.objects.create(run_id=run.id, name="log", token=uuid4().hex, data=["run_resumed", {"by": by}])
             _save(run)
             return
-        if not _is_paused(run):
+        if run.status == RunStatus.QUEUED and run.wanted == Wanted.PAUSE:
+            # Its worker died before it could pause.
+            run.wanted, run.reason = Wanted.NONE, "resumed"
+        elif _is_paused(run):
+            _end_pause(run)
+        else:
             raise CannotDo(f"The run is {run.status}, not paused.")
-        Wait.objects.filter(run_id=run.id).delete()
-        run.status, run.reason = RunStatus.QUEUED, "resumed"
         _log(run, "run_resumed", {"by": by})
         _save(run)
 
@@ -247,6 +254,18 @@ def _record(wait: Wait) -> WaitRecord:
 
 def _lock(run_id: UUID) -> Run:
     return Run.objects.select_for_update(no_key=True).get(pk=run_id)
+
+
+def _end_pause(run: Run) -> None:
+    """Queue a paused run: by its replay it finds out what it still waits for. One that never began keeps its time."""
+    waits = Wait.objects.filter(run_id=run.id)
+    delay = waits.filter(name=NOT_BEFORE, due_at__gt=database_now()).first()
+    if delay is not None:
+        waits.filter(kind=WaitKind.PAUSED).delete()
+        run.reason = f"waiting until {delay.due_at:%Y-%m-%d %H:%M:%S} UTC"
+        return
+    waits.delete()
+    run.status, run.reason = RunStatus.QUEUED, "resumed"
 
 
 def _is_paused(run: Run) -> bool:

@@ -30,8 +30,10 @@ async def ask_for_outcome(
         record = update_step(x, record, status="unknown", finished_at=x.stamp(), error=encode(described))
         log_step(x, "step_failed", record, error=described | {"unknown": True})
         await x.commit()
-    if error is None:
-        settled = record.started_at + timedelta(seconds=x.host.lease_seconds + (plan.timeout or 0.0))
+    if error is None and decode(record.error)["type"] == "Interrupted":
+        # A later attempt began at a time that is not recorded, but before its interruption was noticed.
+        began = record.started_at if record.attempt == 1 else (record.finished_at or x.stamp())
+        settled = began + timedelta(seconds=x.host.lease_seconds + (plan.timeout or 0.0))
         await x.wait_until(record.key, settled, "settle")
     data = {"key": record.key, "name": record.name, "input": decode(record.input), "error": decode(record.error)}
     wait = WaitRecord("unknown", key=decision_name(record.key), name=record.key[:200], data=encode(data))

@@ -184,6 +184,7 @@ def wake_for_workflows(names: Iterable[str]) -> int:
         runs = list(
             Run.objects.select_for_update(skip_locked=True, no_key=True)
             .filter(id__in=ids, status=RunStatus.WAITING)
+            .exclude(id__in=Wait.objects.filter(kind=WaitKind.PAUSED).values("run_id"))
             .order_by("id")
         )
         Wait.objects.filter(run_id__in=[run.id for run in runs]).delete()

@@ -184,7 +184,7 @@ def _queue(run: Run, not_before: datetime | None, by: User | None) -> None:
         is_delayed = True
         run.status = RunStatus.WAITING
         run.reason = f"waiting until {not_before:%Y-%m-%d %H:%M:%S} UTC"
-        Wait.objects.create(run=run, kind=WaitKind.TIMER, due_at=not_before, name="not_before")
+        Wait.objects.create(run=run, kind=WaitKind.TIMER, due_at=not_before, name=control.NOT_BEFORE)
     RunEvent.objects.create(
         run=run, number=1, kind="run_queued", at=run.created_at, data={"by": _name(by), "source": run.source}
     )
