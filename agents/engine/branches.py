@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
@@ -29,6 +30,9 @@ class Branches:
         task = asyncio.get_running_loop().create_task(branch())
         self.tasks.add(task)
         task.add_done_callback(self._ended)
+        if inspect.iscoroutine(coroutine):
+            # Cancelled before its first step, the branch has never awaited it.
+            task.add_done_callback(lambda _: coroutine.close())
         return task
 
     async def blocked(self, future: asyncio.Future[Any]) -> Any:

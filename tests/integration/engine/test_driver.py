@@ -39,7 +39,7 @@ def test_drives_a_run_to_its_end(driver: RunningDriver, queue: Queue) -> None:
     run = until(queue("two", {"n": 1}))
     assert (run.status, run.output, run.steps_done, run.worker_id) == ("succeeded", {"n": 3}, 2, None)
     told = [kind for kind in kinds(run.pk) if kind != "step_started"]  # a start is told if it was committed alone
-    assert told == ["run_queued", "step_finished", "progress", "step_finished", "run_succeeded"]
+    assert told == ["run_queued", "run_started", "step_finished", "progress", "step_finished", "run_succeeded"]
     assert {key: (step.status, step.outcome) for key, step in steps_of(run.pk).items()} == {
         "first#0": ("succeeded", 2),
         "emit:half#0": ("succeeded", None),
