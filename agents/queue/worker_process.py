@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import os
+import sys
 import threading
 from collections.abc import Callable
 
@@ -22,6 +23,7 @@ EXIT_FAILED = 70
 """EX_SOFTWARE: the driver ended by itself; django-q2's sentinel starts the process anew."""
 JOIN_MARGIN = 10.0
 GC_THRESHOLDS = (50_000, 50, 100)
+SWITCH_INTERVAL = 0.001
 
 _current: DriverThread | None = None
 _make_ports: Callable[[], Ports] | None = None
@@ -64,6 +66,9 @@ class DriverThread:
         # the processor. What was loaded before the fork is never garbage.
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
+        # The journal's thread comes back from the database many times per batch; at Python's default it would wait up
+        # to 5 ms for the busy loop each time.
+        sys.setswitchinterval(SWITCH_INTERVAL)
         self._thread.start()
 
     def poke(self) -> None:
