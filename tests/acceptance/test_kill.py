@@ -1,0 +1,262 @@
+"""kill -9 of workers in the middle of runs: every run ends, and what was recorded is never done again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from tests.instance import Instance, Process, Template, running_instance, wait_until
+
+ENDED = ("succeeded", "failed", "cancelled")
+
+
+class World:
+    """An instance with the workflows of tests/workflows.py, and the witness of their effects."""
+
+    def __init__(self, instance: Instance, directory: Path) -> None:
+        self.instance = instance
+        self.effects = directory / "effects"
+        self.effects.touch()
+        instance.environment |= {
+            "EFFECTS": str(self.effects),
+            "GRACE_SECONDS": "3",
+            "LEASE_SECONDS": "6",
+        }
+
+    def start_workers(self, **environment: str) -> Process:
+        return self.instance.start_worker(**{"WORKERS": "2"} | environment)
+
+    def queue(self, workflow: str, **input: Any) -> str:
+        """Start a run over the API; gives its id."""
+        answer = self.instance.api.post("runs", json={"workflow": workflow, "input": input})
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["id"])
+
+    def rows(self, statement: str, *values: str) -> list[tuple[Any, ...]]:
+        """Ask the database, beside the product."""
+        url = self.instance.database_url
+        if url.startswith("sqlite"):
+            with closing(sqlite3.connect(urlsplit(url).path[1:], timeout=20.0)) as connection:
+                hexed = [value.replace("-", "") for value in values]
+                return connection.execute(statement, hexed).fetchall()
+        with psycopg.connect(url, autocommit=True) as server:
+            return server.execute(statement.replace("?", "%s").encode(), values).fetchall()
+
+    def change(self, statement: str) -> None:
+        """Change the database, beside the product."""
+        url = self.instance.database_url
+        if url.startswith("sqlite"):
+            with closing(sqlite3.connect(urlsplit(url).path[1:], timeout=20.0)) as connection, connection:
+                connection.execute(statement)
+        else:
+            with psycopg.connect(url, autocommit=True) as server:
+                server.execute(statement.encode())
+
+    def recorded(self) -> set[tuple[str, str]]:
+        """Give (run, key) of all steps whose outcome is recorded."""
+        rows = self.rows("SELECT run_id, key FROM agents_step WHERE status='succeeded' AND NOT superseded")
+        return {(str(run if isinstance(run, UUID) else UUID(run)), key) for run, key in rows}
+
+    def done(self, after: int = 0) -> list[tuple[str, str]]:
+        """Give (run, key) of the effects that the outside world saw, in order."""
+        with self.effects.open("rb") as file:
+            file.seek(after)
+            return [(run, key) for run, key in (line.decode().split() for line in file)]
+
+    def statuses(self) -> Counter[str]:
+        return Counter(status for (status,) in self.rows("SELECT status FROM agents_run"))
+
+    def wait_for_the_end(self, seconds: float = 60.0) -> None:
+        def ended() -> bool:
+            return all(status in ENDED for status in self.statuses())
+
+        try:
+            wait_until(ended, seconds, "all runs to end")
+        except TimeoutError:
+            rows = self.rows("SELECT id, workflow, status, reason, worker_id, epoch, wakes FROM agents_run")
+            pytest.fail(f"stuck: {[row for row in rows if row[2] not in ENDED]}")
+
+    def busy_pids(self) -> list[int]:
+        """Give the worker processes that hold runs."""
+        rows = self.rows(
+            "SELECT DISTINCT w.pid FROM agents_worker w JOIN agents_run r ON r.worker_id = w.id"
+            " WHERE r.status='running' AND w.state='alive'"
+        )
+        return sorted(pid for (pid,) in rows)
+
+    def events_have_no_gaps(self) -> bool:
+        rows = self.rows(
+            "SELECT r.last_event, count(e.number), max(e.number) FROM agents_run r"
+            " JOIN agents_runevent e ON e.run_id = r.id GROUP BY r.id, r.last_event"
+        )
+        return bool(rows) and all(last == count == highest for last, count, highest in rows)
+
+
+@pytest.fixture(scope="module")
+def served(instance_template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+    """An instance whose web process serves all tests of this module; each starts and kills its own workers."""
+    with running_instance(instance_template, tmp_path_factory.mktemp("kill")) as made:
+        made.environment["WORKFLOW_MODULES"] = "tests.workflows"
+        made.start_web()
+        yield made
+
+
+@pytest.fixture
+def world(served: Instance, tmp_path: Path) -> Iterator[World]:
+    made = World(served, tmp_path)
+    yield made
+    for process in served.processes[1:]:
+        process.stop()
+    del served.processes[1:]
+    for table in ("run", "step", "runevent", "inbox", "wait", "worker"):
+        made.change(f"DELETE FROM agents_{table}")  # noqa: S608 (names of our own)
+
+
+def mark(world: World) -> tuple[set[tuple[str, str]], int]:
+    """Remember what is recorded now, and then how far the outside log reaches: nothing recorded may come after."""
+    recorded = world.recorded()
+    return recorded, world.effects.stat().st_size
+
+
+def check_marks(world: World, marks: Sequence[tuple[set[tuple[str, str]], int]]) -> None:
+    for recorded, position in marks:
+        again = recorded & set(world.done(after=position))
+        assert not again, f"recorded, and done again after a kill: {again}"
+    times = Counter(world.done())
+    assert set(times) == {pair for pair in world.recorded() if pair[1].rpartition("/")[2].startswith("link")}
+    assert max(times.values()) <= 1 + len(marks)
+
+
+def queue_some(world: World) -> None:
+    for _ in range(2):
+        world.queue("chain", steps=60, seconds=0.04)
+        world.queue("branches", branches=5, steps=20, seconds=0.04)
+    world.queue("family", children=3, steps=25, seconds=0.04)
+
+
+def test_a_killed_worker_process_beside_a_living_one(world: World) -> None:
+    random = Random(20)
+    cluster = world.start_workers()
+    queue_some(world)
+    marks = []
+    began = time.monotonic()
+    for _ in range(6):
+        pid = random.choice(wait_until(world.busy_pids, 20.0, "a busy worker"))
+        time.sleep(random.uniform(0.0, 0.6))
+        if pid not in world.busy_pids():
+            continue
+        world.instance.kill(pid)
+        marks.append(mark(world))
+        wait_until(partial(let_go, world, pid), 10.0, "its runs to be taken over")
+    assert len(marks) >= 3
+    world.wait_for_the_end()
+    assert time.monotonic() - began < 60
+    check_marks(world, marks)
+    assert set(world.statuses()) == {"succeeded"}
+    assert world.events_have_no_gaps()
+    assert cluster.stop() == 0
+
+
+def test_a_killed_cluster_and_a_new_one(world: World) -> None:
+    random = Random(21)
+    queue_some(world)
+    marks = []
+    for _ in range(3):
+        cluster = world.start_workers()
+        wait_until(world.busy_pids, 20.0, "a busy worker")
+        time.sleep(random.uniform(0.1, 1.0))
+        for process in [*cluster.children(), cluster.pid]:
+            world.instance.kill(process)
+        cluster.popen.wait(10.0)
+        marks.append(mark(world))
+    world.start_workers()
+    world.wait_for_the_end()
+    check_marks(world, marks)
+    assert set(world.statuses()) == {"succeeded"}
+    assert world.events_have_no_gaps()
+
+
+def test_a_signal_to_the_whole_group_drains(world: World) -> None:
+    first = world.start_workers()
+    quick = world.queue("patient", seconds=1.5)
+    slow = world.queue("patient", seconds=5.0)
+    wait_until(lambda: {(quick, "before#0"), (slow, "before#0")} <= world.recorded(), 20.0, "both to begin")
+    began = time.monotonic()
+    os.killpg(first.pid, signal.SIGTERM)
+    assert first.popen.wait(20.0) == 0
+    assert time.monotonic() - began < 10
+    # Within the grace the one step ended and was recorded; the other was cut off. Both runs were given back.
+    assert (quick, "slow#0") in world.recorded()
+    assert (slow, "slow#0") not in world.recorded()
+    assert (quick, "after#0") not in world.recorded()
+    assert world.statuses() == {"queued": 2}
+    assert {state for (state,) in world.rows("SELECT state FROM agents_worker")} == {"stopped"}
+    world.start_workers()
+    world.wait_for_the_end()
+    assert set(world.statuses()) == {"succeeded"}
+    assert Counter(world.done())[quick, "slow#0"] == 1
+
+
+def test_a_workflow_that_changes_while_its_runs_are_under_way(world: World) -> None:
+    variants = {
+        "inserted": (["inserted", "a#0", "new#0", "b#0", "c#0"], ["new#0"]),
+        "removed": (["removed", "a#0", "c#0"], []),
+        "renamed": (["renamed", "a#0", "other#0", "c#0"], ["other#0"]),
+        "changed": (["changed", "a#0", "b#0", "c#0"], ["b#0", "c#0"]),
+    }
+    first = world.start_workers(WORKERS="1")
+    runs = {variant: world.queue("evolving") for variant in variants}
+    wait_until(lambda: world.statuses() == {"waiting": len(runs)}, 20.0, "all to sleep")
+    first.stop()
+    before = world.done()
+    assert sorted(key for _, key in before) == sorted(["a#0", "b#0", "c#0"] * len(runs))
+    for variant, (output, again) in variants.items():
+        # The sleep is over for this one run.
+        run = runs[variant]
+        position = world.effects.stat().st_size
+        worker = world.start_workers(WORKERS="1", WORKFLOW_VARIANT=variant)
+        world.instance.api.post(f"runs/{run}/pause").raise_for_status()
+        world.instance.api.post(f"runs/{run}/resume").raise_for_status()
+        if variant == "changed":
+            wait_until(partial(reason_has, world, run, "workflow changed at b#0"), 20.0, "the question")
+            decide(world, run, "rerun")
+        answer = wait_until(partial(ended, world, run), 20.0, f"the run {variant} to end") or {}
+        assert (answer["status"], answer["output"]) == ("succeeded", output)
+        assert [key for _, key in world.done(after=position)] == again
+        worker.stop()
+
+
+def let_go(world: World, pid: int) -> bool:
+    return pid not in world.busy_pids()
+
+
+def reason_has(world: World, run: str, text: str) -> bool:
+    return text in str(world.instance.api.get(f"runs/{run}").json()["reason"])
+
+
+def ended(world: World, run: str) -> dict[str, Any] | None:
+    answer: dict[str, Any] = world.instance.api.get(f"runs/{run}").json()
+    return answer if answer["status"] in ENDED else None
+
+
+def decide(world: World, run: str, choice: str) -> None:
+    """Give a person's answer to a changed workflow."""
+    code = (
+        "from agents.models import Run; from agents.services.runs import decide_step;"
+        f"decide_step(Run.objects.get(pk='{run}'), key='b#0', choice='{choice}', by=None)"
+    )
+    world.instance.manage("shell", "--no-imports", "-c", code)

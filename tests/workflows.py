@@ -1,0 +1,101 @@
+"""Workflows as a user would write them, for tests with real processes.
+
+What their steps do to the outside world is a line in the file EFFECTS, appended at once: a witness that no kill of a
+worker can make forget. WORKFLOW_VARIANT chooses how the source of `evolving` reads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from typing import Any
+
+from agents.engine import Context, workflow
+
+VARIANT = os.environ.get("WORKFLOW_VARIANT", "first")
+
+
+def witness(*words: object) -> None:
+    """Append a line to the outside log, in one write."""
+    line = f"{' '.join(map(str, words))}\n".encode()
+    descriptor = os.open(os.environ["EFFECTS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(descriptor, line)
+    finally:
+        os.close(descriptor)
+
+
+async def act(run: str, key: str, seconds: float) -> str:
+    """Have an effect in the middle of some waiting."""
+    await asyncio.sleep(seconds / 2)
+    witness(run, key)
+    await asyncio.sleep(seconds / 2)
+    return key
+
+
+def act_in_thread(run: str, key: str, seconds: float) -> str:
+    """The same, as plain blocking code."""
+    time.sleep(seconds / 2)
+    witness(run, key)
+    time.sleep(seconds / 2)
+    return key
+
+
+@workflow("chain")
+async def chain(ctx: Context, input: Any) -> Any:
+    """One step after the other."""
+    done = []
+    for n in range(input["steps"]):
+        how = act_in_thread if n % 5 == 0 else act
+        done.append(await ctx.step("link", how, str(ctx.run_id), f"link#{n}", input["seconds"]))
+    return len(done)
+
+
+@workflow("branches")
+async def branches(ctx: Context, input: Any) -> Any:
+    """Parallel branches, each a chain, with pauses that park."""
+
+    async def branch(b: int) -> int:
+        for n in range(input["steps"]):
+            key = f"gather#0/{b}/link#{n}"
+            await ctx.step("link", act, str(ctx.run_id), key, input["seconds"] * (1 + b % 3))
+        await ctx.sleep(0.05 * b)
+        return b
+
+    return await ctx.gather(*(branch(b) for b in range(input["branches"])))
+
+
+@workflow("family")
+async def family(ctx: Context, input: Any) -> Any:
+    """A parent of chains."""
+    await ctx.step("link", act, str(ctx.run_id), "link#0", input["seconds"])
+    children = {"steps": input["steps"], "seconds": input["seconds"]}
+    return await ctx.gather(*(ctx.call("chain", children) for _ in range(input["children"])))
+
+
+@workflow("patient")
+async def patient(ctx: Context, input: Any) -> Any:
+    """A step that takes its time, between two quick ones."""
+    await ctx.step("before", act, str(ctx.run_id), "before#0", 0.0)
+    await ctx.step("slow", act, str(ctx.run_id), "slow#0", input["seconds"])
+    return await ctx.step("after", act, str(ctx.run_id), "after#0", 0.0)
+
+
+@workflow("evolving")
+async def evolving(ctx: Context, input: Any) -> Any:
+    """A workflow whose source changes while its runs are under way."""
+    names = {
+        "first": ["a", "b", "c"],
+        "inserted": ["a", "new", "b", "c"],
+        "removed": ["a", "c"],
+        "renamed": ["a", "other", "c"],
+        "changed": ["a", "b", "c"],
+    }[VARIANT]
+    done = []
+    for name in names:
+        what = "changed" if VARIANT == "changed" and name == "b" else name
+        done.append(await ctx.step(name, act, str(ctx.run_id), f"{name}#0", 0.0 if what == name else 0.01))
+    if VARIANT == "first":
+        await ctx.sleep(600)
+    return [VARIANT, *done]
