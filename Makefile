@@ -39,7 +39,7 @@ fmt: setup ## Format the code and mend what can be mended
 
 # Wheels only: nothing is compiled, so neither a compiler nor headers are needed.
 $(STAMP): requirements.lock pyproject.toml
-	@PYTHON=$(PYTHON) sh scripts/make-venv
+	@PYTHON=$(PYTHON) sh deploy/make-venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@

@@ -1,11 +1,11 @@
 """Why a service refuses.
 
-    ServiceError
-    ├── InvalidInput    what was given can't be used; `field` names it
-    ├── NotAllowed      the caller's role or scope does not permit it
-    ├── NotFound        there is no such thing in this workspace
-    └── Conflict        it can't be done in the present state
-        └── IdempotencyConflict   the key was used before with another body
+ServiceError
+├── InvalidInput    what was given can't be used; `field` names it
+├── NotAllowed      the caller's role or scope does not permit it
+├── NotFound        there is no such thing in this workspace
+└── Conflict        it can't be done in the present state
+    └── IdempotencyConflict   the key was used before with another body
 """
 
 from __future__ import annotations
