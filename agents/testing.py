@@ -28,7 +28,7 @@ from agents.engine.clock import ManualClock
 from agents.engine.context import Context
 from agents.engine.errors import Permanent, UnknownWorkflow
 from agents.engine.execution import Execution
-from agents.engine.journal.journal import Journal
+from agents.engine.journal.journal import Journal, Lease
 from agents.engine.journal.memory import MemoryRun, MemoryStore
 from agents.engine.journal.transitions import wake
 from agents.engine.messages import Reply, ToolResult
@@ -257,14 +257,14 @@ class WorkflowTest:
 
     def _crash(self, execution: Execution) -> None:
         """What a killed worker leaves behind: the tables, and a lease that somebody takes away."""
-        self.journal.discard(execution.id)
+        self.journal.discard(execution.lease)
         execution.lose()
         row = self.store.runs[execution.id].row
         if row.status == "running":
             row.status, row.worker_id, row.epoch = "queued", None, row.epoch + 1
 
-    def _on_lost(self, run_id: UUID) -> None:
-        if execution := self._living.get(run_id):
+    def _on_lost(self, lease: Lease) -> None:
+        if execution := self._living.get(lease[0]):
             execution.lose()
 
     def _advance_clock(self) -> bool:

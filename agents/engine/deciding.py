@@ -46,12 +46,12 @@ async def ask_for_outcome(
             await x.commit()
             return record
         case "retry":
-            entry = {**(decode(record.error) or {}), "number": record.attempt, "at": x.stamp()}
+            now = x.stamp()
+            entry = {**(decode(record.error) or {}), "number": record.attempt, "at": now, "retry_at": now}
             return update_step(
                 x,
                 record,
-                status="running",
-                attempt=record.attempt + 1,
+                status="retrying",
                 attempts=with_entry(record, entry),
                 error=None,
                 finished_at=None,

@@ -23,7 +23,7 @@ from agents.engine.context import Context
 from agents.engine.directory import agent_config, resolve_target
 from agents.engine.errors import UnknownWorkflow
 from agents.engine.execution import Execution
-from agents.engine.journal.journal import Journal
+from agents.engine.journal.journal import Journal, Lease
 from agents.engine.journal.store import Store, Unavailable
 from agents.engine.ports import AgentConfig, Ports
 from agents.engine.records import Claimed, ClaimRequest, History, Target, WaitRecord
@@ -184,6 +184,10 @@ class Driver:
         histories = await self._read(self._reader_store.histories, used) if used else {}
         for run in claimed:
             agent = await self._agent(run.agent_version_id)
+            if older := self.executions.get(run.id):
+                # We were taken for dead, others queued the run, and now it is ours again, in another epoch.
+                self.journal.discard(older.lease)
+                older.lose()
             execution = Execution(run, self, agent, histories.get(run.id))
             self.executions[run.id] = execution
             self._starting.discard(run.id)
@@ -199,7 +203,8 @@ class Driver:
         else:
             await execution.run(lambda x: workflow.function(Context(x), x.input))
         finally:
-            self.executions.pop(execution.id, None)
+            if self.executions.get(execution.id) is execution:
+                del self.executions[execution.id]
             if self._more:
                 self._due.set()
 
@@ -210,8 +215,9 @@ class Driver:
             self._agents[version_id] = await self._chore(agent_config, version_id)
         return self._agents[version_id]
 
-    def _on_lost(self, run_id: UUID) -> None:
-        if execution := self.executions.get(run_id):
+    def _on_lost(self, lease: Lease) -> None:
+        execution = self.executions.get(lease[0])
+        if execution is not None and execution.lease == lease:
             execution.lose()
 
     def _on_told(self, run_id: UUID) -> None:
@@ -271,7 +277,7 @@ class Driver:
         """Others declared this worker dead: its runs are theirs now."""
         logger.error("worker %s was declared dead; it abandons its runs and registers anew", self.worker_id)
         for execution in list(self.executions.values()):
-            self.journal.discard(execution.id)
+            self.journal.discard(execution.lease)
             execution.lose()
         await self._register()
 

@@ -106,6 +106,7 @@ class Execution:
         self.host = host
         self.agent = agent
         self.id = claimed.id
+        self.lease = (claimed.id, claimed.epoch)
         self.steps: dict[str, StepRecord] = history.steps if history else {}
         self.open: dict[str, OpenStep] = {}
         self.branches = Branches(self._went_idle)
@@ -238,7 +239,7 @@ class Execution:
     async def _commit(self, change: Change) -> Committed | None:
         """Wait for the commit of the change that is gathering; None if the lease is lost."""
         try:
-            return await self.host.journal.committed(change.run_id)
+            return await self.host.journal.committed(self.lease)
         except LeaseLost:
             self._lost = True
             return None
@@ -374,7 +375,7 @@ class Execution:
         """Give the change that is gathering for this run."""
         entry = self._entry
         if entry is None or entry.is_taken:
-            entry = self._entry = self.host.journal.entry_of(self.id, self._new_change)
+            entry = self._entry = self.host.journal.entry_of(self.lease, self._new_change)
         return entry.change
 
     def _new_change(self) -> Change:
@@ -398,7 +399,7 @@ class Execution:
     async def commit(self) -> Committed:
         """Wait until all that is gathering for this run is committed."""
         try:
-            answer = await self.host.journal.committed(self.id)
+            answer = await self.host.journal.committed(self.lease)
         except LeaseLost:
             self.lose()
             raise Sealed from None

@@ -49,13 +49,12 @@ async def _execute(x: Execution, key: str, plan: Plan, execute: Executor, record
     if record is None:
         record = new_step(x, key, plan)
     elif record.status == "retrying":
-        await x.wait_until(key, _retry_at(record), "retry")
-        record = _next_attempt(x, record)
+        record = await _next_attempt(x, record)
     elif plan.effect == "unsafe":
         decided = await ask_for_outcome(x, record, plan)
         if decided.is_done:
             return decided
-        record = decided
+        record = await _next_attempt(x, decided)
     else:
         record = _note_interruption(x, record)
     return await _attempt_until_done(x, record, plan, execute)
@@ -170,7 +169,8 @@ async def _after_failure(x: Execution, step: OpenStep, plan: Plan, error: Except
     x.open.pop(record.key, None)
     described = _describe(error)
     if plan.effect == "unsafe" and not isinstance(error, NoEffect):
-        return await ask_for_outcome(x, record, plan, described)
+        record = await ask_for_outcome(x, record, plan, described)
+        return record if record.is_done else await _next_attempt(x, record)
     failures = _failures(record) + 1
     pause = None
     if not isinstance(error, (Permanent, NotEncodable)):
@@ -188,11 +188,14 @@ async def _after_failure(x: Execution, step: OpenStep, plan: Plan, error: Except
     log_step(x, "step_retrying", record, error=described, delay=round(pause, 3))
     if pause > x.host.short_pause:
         await x.commit()
-    await x.wait_until(record.key, due, "retry")
-    return _next_attempt(x, record)
+    return await _next_attempt(x, record)
 
 
-def _next_attempt(x: Execution, record: StepRecord) -> StepRecord:
+async def _next_attempt(x: Execution, record: StepRecord) -> StepRecord:
+    """Begin the next attempt once its time has come."""
+    await x.wait_until(record.key, _retry_at(record), "retry")
+    # Held here, by a pause or a stop, the step is between two attempts: none was interrupted.
+    await x.gate()
     return update_step(x, record, status="running", attempt=record.attempt + 1)
 
 

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from typing import TypeAlias
 from uuid import UUID
 
 from agents.engine.clock import Clock
@@ -36,6 +37,11 @@ FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 5.0
 
 
+Lease: TypeAlias = tuple[UUID, int]
+"""A run and the epoch in which this worker holds it. Changes of different epochs are never mixed: a worker that was
+taken for dead may be given a run again that it has not let go of yet."""
+
+
 @dataclass(slots=True)
 class Entry:
     """A run's change that is gathering, and who waits for it. Once it is taken, nothing may be added to it."""
@@ -43,6 +49,10 @@ class Entry:
     change: Change
     waiters: list[asyncio.Future[Committed]] = field(default_factory=list)
     is_taken: bool = False
+
+    @property
+    def lease(self) -> Lease:
+        return self.change.run_id, self.change.epoch
 
 
 class Journal:
@@ -55,13 +65,13 @@ class Journal:
         executor: Executor,
         clock: Clock,
         *,
-        on_lost: Callable[[UUID], None] = lambda run_id: None,
+        on_lost: Callable[[Lease], None] = lambda lease: None,
         on_told: Callable[[UUID], None] = lambda run_id: None,
         courtesy: float = 0.0,
     ) -> None:
         """Give a journal that writes to `store` on a thread of `executor`.
 
-        `on_lost` hears of runs that another worker holds now, `on_told` of parents whose sub-run has just ended.
+        `on_lost` hears of leases that are over, `on_told` of parents whose sub-run has just ended.
         `courtesy` is a pause in seconds after each batch, which on SQLite leaves other processes their turn.
         """
         self.store = store
@@ -72,39 +82,39 @@ class Journal:
         self.on_told = on_told
         self.courtesy = courtesy
         self.batches_written = 0
-        self._entries: dict[UUID, Entry] = {}
-        self._refused: dict[UUID, Unwritable] = {}
+        self._entries: dict[Lease, Entry] = {}
+        self._refused: dict[Lease, Unwritable] = {}
         self._claim: tuple[ClaimRequest, asyncio.Future[list[Claimed]]] | None = None
         self._number = 0
         self._dirty = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def entry_of(self, run_id: UUID, make: Callable[[], Change]) -> Entry:
+    def entry_of(self, lease: Lease, make: Callable[[], Change]) -> Entry:
         """Give the gathering change of a run, to add to until it is taken; it rides the next batch."""
-        entry = self._entries.get(run_id)
+        entry = self._entries.get(lease)
         if entry is None:
-            entry = self._entries[run_id] = Entry(make())
+            entry = self._entries[lease] = Entry(make())
             self._wake()
         return entry
 
-    def committed(self, run_id: UUID) -> asyncio.Future[Committed]:
+    def committed(self, lease: Lease) -> asyncio.Future[Committed]:
         """Give a future for the commit of the run's gathering change.
 
         It raises LeaseLost when another worker holds the run, Unwritable when the database refuses a value.
         """
         future: asyncio.Future[Committed] = asyncio.get_running_loop().create_future()
-        if refused := self._refused.pop(run_id, None):
+        if refused := self._refused.pop(lease, None):
             # Of an earlier change that nobody awaited: this one may build on what is not there.
             future.set_exception(refused)
         else:
-            self._entries[run_id].waiters.append(future)
+            self._entries[lease].waiters.append(future)
         return future
 
-    def discard(self, run_id: UUID) -> None:
+    def discard(self, lease: Lease) -> None:
         """Drop what is gathering for a run that this worker no longer holds."""
-        self._refused.pop(run_id, None)
-        if entry := self._entries.pop(run_id, None):
+        self._refused.pop(lease, None)
+        if entry := self._entries.pop(lease, None):
             entry.is_taken = True
             _fail(entry, LeaseLost())
 
@@ -149,8 +159,8 @@ class Journal:
         if len(self._entries) <= MAX_CHANGES:
             entries, self._entries = list(self._entries.values()), {}
             return entries
-        ids = list(self._entries)[:MAX_CHANGES]
-        return [self._entries.pop(id) for id in ids]
+        leases = list(self._entries)[:MAX_CHANGES]
+        return [self._entries.pop(lease) for lease in leases]
 
     async def _write(
         self, entries: list[Entry], claim: tuple[ClaimRequest, asyncio.Future[list[Claimed]]] | None
@@ -187,7 +197,7 @@ class Journal:
                     self.on_told(entry.change.parent_id)
             case Refused():
                 _fail(entry, LeaseLost())
-                self.on_lost(entry.change.run_id)
+                self.on_lost(entry.lease)
             case Postponed():
                 self._put_back(entry)
 
@@ -236,19 +246,19 @@ class Journal:
     def _refuse(self, entry: Entry, error: Unwritable) -> None:
         """Tell the change's run; if nobody awaits this change, then whoever awaits the next one."""
         if not entry.waiters:
-            run_id = entry.change.run_id
-            if (newer := self._entries.get(run_id)) and newer.waiters:
-                entry = self._entries.pop(run_id)
+            lease = entry.lease
+            if (newer := self._entries.get(lease)) and newer.waiters:
+                entry = self._entries.pop(lease)
                 entry.is_taken = True
             else:
-                self._refused[run_id] = error
+                self._refused[lease] = error
         _fail(entry, error)
 
     def _put_back(self, entry: Entry) -> None:
-        newer = self._entries.get(entry.change.run_id)
+        newer = self._entries.get(entry.lease)
         if newer is None:
             entry.is_taken = False
-            self._entries[entry.change.run_id] = entry
+            self._entries[entry.lease] = entry
             return
         # The run may still be adding to the newer one.
         entry.change.absorb(newer.change)
