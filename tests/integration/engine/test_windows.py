@@ -279,13 +279,14 @@ def test_a_persons_word_survives_a_pause(
     async def flow(ctx: Context, input: Any) -> Any:
         return await ctx.step("pay", pay, effect="unsafe")
 
-    window = Window(monkeypatch, pause)
-    window.open("histories", before=True, when=loads)
-    run_id = queue("pays")
+    def decide_and_pause(run_id: UUID) -> None:
+        control.tell(run_id, "decide:pay#0", {"choice": "retry"})
+        pause(run_id)
+
+    window = Window(monkeypatch, decide_and_pause)
+    window.open("write", before=True, when=parks)
+    run_id = window.run_id = queue("pays")
     start_driver()
-    wait_for(Wait.objects.filter(run_id=run_id, kind="unknown").exists, "the question")
-    window.run_id = run_id
-    control.tell(run_id, "decide:pay#0", {"choice": "retry"})
     assert window.fired.wait(PATIENCE)
     wait_for(Wait.objects.filter(run_id=run_id, kind="paused").exists, "the pause")
     assert len(tries) == 1
