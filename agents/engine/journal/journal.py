@@ -32,7 +32,10 @@ from agents.engine.records import (
 
 logger = logging.getLogger(__name__)
 
-MAX_CHANGES = 500
+MAX_CHANGES = 250
+"""Fewer than a worker has slots: while one batch is written, the loop works on the answers of the one before."""
+LONG_BATCH = 0.004
+"""Seconds after which a batch has kept other writers waiting, where there can be only one."""
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 5.0
 
@@ -67,12 +70,10 @@ class Journal:
         *,
         on_lost: Callable[[Lease], None] = lambda lease: None,
         on_told: Callable[[UUID], None] = lambda run_id: None,
-        courtesy: float = 0.0,
     ) -> None:
         """Give a journal that writes to `store` on a thread of `executor`.
 
         `on_lost` hears of leases that are over, `on_told` of parents whose sub-run has just ended.
-        `courtesy` is a pause in seconds after each batch, which on SQLite leaves other processes their turn.
         """
         self.store = store
         self.worker_id = worker_id
@@ -80,7 +81,6 @@ class Journal:
         self.clock = clock
         self.on_lost = on_lost
         self.on_told = on_told
-        self.courtesy = courtesy
         self.batches_written = 0
         self._entries: dict[Lease, Entry] = {}
         self._refused: dict[Lease, Unwritable] = {}
@@ -137,15 +137,17 @@ class Journal:
 
     async def write_forever(self) -> None:
         """Write batch after batch until cancelled."""
+        loop = asyncio.get_running_loop()
         while True:
             await self._dirty.wait()
             self._dirty.clear()
             entries = self._take()
             claim, self._claim = self._claim, None
             if entries or claim:
+                began = loop.time()
                 await self._write(entries, claim)
-                if self.courtesy:
-                    await asyncio.sleep(self.courtesy)
+                if self.store.courtesy and loop.time() - began > LONG_BATCH:
+                    await asyncio.sleep(self.store.courtesy)
             if self._entries or self._claim:
                 self._dirty.set()
             else:

@@ -83,6 +83,8 @@ class Unwritable(Exception):
 class Store(ABC):
     """The tables as the journal sees them. Not thread-safe: one thread and one connection each."""
 
+    courtesy = 0.0
+    """Seconds to leave to other writers after a long batch, where there can be only one."""
     attempted: BatchResult | None = None
     """The result of the last batch that got as far as its commit; it holds if `last_batch` gives its number."""
 
