@@ -18,7 +18,7 @@ TARGETS = {
 }
 CLIENTS = 32
 SECONDS = 8
-BACKLOG = 10_000
+BACKLOG = 15_000
 
 
 def measure(bench: Bench) -> Figures:

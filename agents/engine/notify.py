@@ -14,8 +14,6 @@ def announce(*, queue: bool = False, live: bool = False) -> None:
     """
     if connection.vendor != "postgresql":
         return
+    channels = [channel for channel, is_meant in ((QUEUE_CHANNEL, queue), (LIVE_CHANNEL, live)) if is_meant]
     with connection.cursor() as cursor:
-        if queue:
-            cursor.execute("SELECT pg_notify(%s, '')", [QUEUE_CHANNEL])
-        if live:
-            cursor.execute("SELECT pg_notify(%s, '')", [LIVE_CHANNEL])
+        cursor.execute("SELECT pg_notify(channel, '') FROM unnest(%s::text[]) AS channel", [channels])
