@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
@@ -23,7 +24,7 @@ READ_ONLY = 1008
 _MAX_NUMBER = 2**31 - 1
 
 
-class LiveConsumer(AsyncWebsocketConsumer):
+class LiveConsumer(AsyncWebsocketConsumer, ABC):
     """What both sockets have in common: who may connect, and that the right to watch is asked for again and again."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -49,13 +50,13 @@ class LiveConsumer(AsyncWebsocketConsumer):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    @abstractmethod
     async def enter(self, session: str) -> SessionPass | Refusal:
         """Decide whether a session may watch."""
-        raise NotImplementedError
 
+    @abstractmethod
     def messages(self) -> AsyncIterator[dict[str, Any]]:
         """Give what is to be sent, until all has been said."""
-        raise NotImplementedError
 
     async def _speak(self) -> None:
         async for message in self.messages():

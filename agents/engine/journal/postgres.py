@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import groupby
+from operator import attrgetter
 from typing import Any, LiteralString, cast
 from uuid import UUID
 
@@ -45,6 +46,23 @@ FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::in
  cost_microusd, output, error, finished_at)
 WHERE r.id = v.id
 """
+RUN_VALUES = attrgetter(
+    "id",
+    "status",
+    "reason",
+    "wanted",
+    "worker_id",
+    "epoch",
+    "wakes",
+    "last_event",
+    "steps_done",
+    "input_tokens",
+    "output_tokens",
+    "cost_microusd",
+    "output",
+    "error",
+    "finished_at",
+)
 COUNT_RUNS = """
 UPDATE agents_run r SET wakes=v.wakes, last_event=v.last_event, steps_done=v.steps_done, input_tokens=v.input_tokens,
  output_tokens=v.output_tokens, cost_microusd=v.cost_microusd
@@ -52,10 +70,31 @@ FROM unnest(%s::uuid[], %s::int[], %s::int[], %s::int[], %s::bigint[], %s::bigin
  AS v(id, wakes, last_event, steps_done, input_tokens, output_tokens, cost_microusd)
 WHERE r.id = v.id
 """
+COUNTERS = attrgetter("id", "wakes", "last_event", "steps_done", "input_tokens", "output_tokens", "cost_microusd")
 COPY_STEPS = """
 COPY agents_step (run_id, key, kind, name, started_at, label, status, effect, attempt, attempts, digest, input,
  outcome, large, error, input_tokens, output_tokens, cost_microusd, finished_at, superseded) FROM STDIN
 """
+NEW_STEP_VALUES = attrgetter(
+    "key",
+    "kind",
+    "name",
+    "started_at",
+    "label",
+    "status",
+    "effect",
+    "attempt",
+    "attempts",
+    "digest",
+    "input",
+    "outcome",
+    "large",
+    "error",
+    "input_tokens",
+    "output_tokens",
+    "cost_microusd",
+    "finished_at",
+)
 UPDATE_STEPS = """
 UPDATE agents_step s SET label=v.label, status=v.status, effect=v.effect, attempt=v.attempt, attempts=v.attempts,
  digest=v.digest, input=coalesce(v.input, s.input), outcome=v.outcome, large=v.large, error=v.error,
@@ -66,6 +105,24 @@ FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::smal
  output_tokens, cost_microusd, finished_at)
 WHERE s.run_id = v.run_id AND s.key = v.key AND NOT s.superseded
 """
+STEP_VALUES = attrgetter(
+    "key",
+    "label",
+    "status",
+    "effect",
+    "attempt",
+    "attempts",
+    "digest",
+    "input",
+    "outcome",
+    "large",
+    "error",
+    "input_tokens",
+    "output_tokens",
+    "cost_microusd",
+    "finished_at",
+)
+ARTIFACT_VALUES = attrgetter("id", "key", "name", "media_type", "size", "address", "created_at")
 COPY_RUNS = """
 COPY agents_run (id, workspace_id, agent_version_id, workflow, parent_id, parent_key, root_id, depth, priority, rank,
  input, created_at, status, reason, wanted, epoch, wakes, last_event, steps_done, input_tokens, output_tokens,
@@ -124,36 +181,10 @@ class PostgresStore(Store):
 
     def update_runs(self, rows: Sequence[RunRow]) -> None:
         # A run that goes on changes in its counters only: half the columns, most of the time.
-        if counted := [_counters(row) for row in rows if row.status == "running"]:
+        if counted := [COUNTERS(row) for row in rows if row.status == "running"]:
             self.connection.execute(COUNT_RUNS, _columns(counted))
-        if moved := [row for row in rows if row.status != "running"]:
-            self._move_runs(moved)
-
-    def _move_runs(self, rows: Sequence[RunRow]) -> None:
-        columns = zip(
-            *(
-                (
-                    row.id,
-                    row.status,
-                    row.reason,
-                    row.wanted,
-                    row.worker_id,
-                    row.epoch,
-                    row.wakes,
-                    row.last_event,
-                    row.steps_done,
-                    row.input_tokens,
-                    row.output_tokens,
-                    row.cost_microusd,
-                    row.output,
-                    row.error,
-                    row.finished_at,
-                )
-                for row in rows
-            ),
-            strict=True,
-        )
-        self.connection.execute(UPDATE_RUNS, [list(column) for column in columns])
+        if moved := [RUN_VALUES(row) for row in rows if row.status != "running"]:
+            self.connection.execute(UPDATE_RUNS, _columns(moved))
 
     def insert_runs(self, runs: Sequence[NewRun]) -> None:
         constants = ("queued", "", "", 0, 0, 1, 0, 0, 0, 0, "run", "[]", "", "")
@@ -197,8 +228,8 @@ class PostgresStore(Store):
             )
         steps = [(change.run_id, step) for change in changes for step in change.steps.values()]
         if new := [(run_id, step) for run_id, step in steps if not step.is_stored]:
-            self._copy(COPY_STEPS, (_new_step(run_id, step) for run_id, step in new))
-        if old := [_old_step(run_id, step) for run_id, step in steps if step.is_stored]:
+            self._copy(COPY_STEPS, ((run_id, *NEW_STEP_VALUES(step), False) for run_id, step in new))
+        if old := [(run_id, *STEP_VALUES(step)) for run_id, step in steps if step.is_stored]:
             execute(UPDATE_STEPS, _columns(old))
         if larges := [(large.id, c.run_id, large.data) for c in changes for large in c.larges]:
             self._copy("COPY agents_largeoutcome (id, run_id, data) FROM STDIN", larges)
@@ -210,9 +241,9 @@ class PostgresStore(Store):
                 " WHERE p.run_id=v.run_id AND p.key=v.key",
                 _columns(streamed),
             )
-        if artifacts := [_artifact_row(c, a) for c in changes for a in c.artifacts]:
+        if artifacts := [(c.workspace_id, c.run_id, *ARTIFACT_VALUES(a)) for c in changes for a in c.artifacts]:
             self._copy(
-                "COPY agents_artifact (id, workspace_id, run_id, key, name, media_type, size, address, created_at)"
+                "COPY agents_artifact (workspace_id, run_id, id, key, name, media_type, size, address, created_at)"
                 " FROM STDIN",
                 artifacts,
             )
@@ -335,75 +366,3 @@ def _typed_errors() -> Iterator[None]:
 
 def _columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)]
-
-
-def _counters(row: RunRow) -> tuple[Any, ...]:
-    return (
-        row.id,
-        row.wakes,
-        row.last_event,
-        row.steps_done,
-        row.input_tokens,
-        row.output_tokens,
-        row.cost_microusd,
-    )
-
-
-def _new_step(run_id: UUID, step: StepRecord) -> tuple[Any, ...]:
-    return (
-        run_id,
-        step.key,
-        step.kind,
-        step.name,
-        step.started_at,
-        step.label,
-        step.status,
-        step.effect,
-        step.attempt,
-        step.attempts,
-        step.digest,
-        step.input,
-        step.outcome,
-        step.large,
-        step.error,
-        step.input_tokens,
-        step.output_tokens,
-        step.cost_microusd,
-        step.finished_at,
-        False,
-    )
-
-
-def _old_step(run_id: UUID, step: StepRecord) -> tuple[Any, ...]:
-    return (
-        run_id,
-        step.key,
-        step.label,
-        step.status,
-        step.effect,
-        step.attempt,
-        step.attempts,
-        step.digest,
-        step.input,
-        step.outcome,
-        step.large,
-        step.error,
-        step.input_tokens,
-        step.output_tokens,
-        step.cost_microusd,
-        step.finished_at,
-    )
-
-
-def _artifact_row(change: Change, artifact: Any) -> tuple[Any, ...]:
-    return (
-        artifact.id,
-        change.workspace_id,
-        change.run_id,
-        artifact.key,
-        artifact.name,
-        artifact.media_type,
-        artifact.size,
-        artifact.address,
-        artifact.created_at,
-    )
