@@ -28,7 +28,8 @@ logger = logging.getLogger(__name__)
 HINT = ("hint", 0)
 LONGEST_WAIT = 1.0
 """Seconds after which the broker looks by itself, and the pusher sees that it is to stop."""
-TICK = 0.01
+TICK, TASK_TICK = 0.01, 0.03
+"""How often SQLite is asked whether something changed: where runs wait, and where only ordinary tasks do."""
 FIRST_GAP, LONGEST_GAP = 0.005, 0.25
 RECONNECT_PAUSE = 0.5
 FLAGS_EVERY = 0.2
@@ -147,7 +148,7 @@ class RunBroker(ORM):
                 if version != self._data_version:
                     self._data_version = version
                     return
-                time.sleep(TICK)
+                time.sleep(TICK if self.list_key == "runs" else TASK_TICK)
 
     def _listening(self) -> psycopg.Connection[Any]:
         if self._listener is None or self._listener.closed:
