@@ -130,7 +130,9 @@ COPY agents_run (id, workspace_id, agent_version_id, workflow, parent_id, parent
 """
 CLAIM = """
 WITH c AS MATERIALIZED (
- SELECT id FROM agents_run WHERE status='queued' AND rank >= %s ORDER BY rank LIMIT %s FOR NO KEY UPDATE SKIP LOCKED)
+ SELECT id FROM agents_run WHERE status='queued' AND rank >= %s
+ AND EXISTS (SELECT 1 FROM agents_worker w WHERE w.id = %s AND w.state IN ('alive', 'draining'))
+ ORDER BY rank LIMIT %s FOR NO KEY UPDATE SKIP LOCKED)
 UPDATE agents_run r SET status='running', worker_id=%s, epoch=epoch+1, reason='',
  started_at=coalesce(started_at, %s) FROM c WHERE r.id = c.id
 RETURNING r.id, epoch, workspace_id, workflow, agent_version_id, input, parent_id, parent_key, root_id, depth,
@@ -287,7 +289,7 @@ class PostgresStore(Store):
     def claim(self, worker_id: int, request: ClaimRequest, now: datetime) -> list[Claimed]:
         # Below the low-water rank there are mostly dead index entries of runs that were claimed a moment ago.
         low = LOWEST_RANK if request.full else self._low_rank
-        rows = self.connection.execute(CLAIM, (low, request.limit, worker_id, now)).fetchall()
+        rows = self.connection.execute(CLAIM, (low, worker_id, request.limit, worker_id, now)).fetchall()
         rows.sort(key=lambda row: cast(int, row[15]))
         self._low_rank = rows[-1][15] if len(rows) == request.limit else LOWEST_RANK
         return [Claimed(*row[:15]) for row in rows]

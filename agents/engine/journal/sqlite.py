@@ -53,7 +53,8 @@ COUNT_RUN = (
 )
 CLAIM = """
 UPDATE agents_run SET status='running', worker_id=?, epoch=epoch+1, reason='', started_at=coalesce(started_at, ?)
-WHERE id IN (SELECT id FROM agents_run WHERE status='queued' ORDER BY rank LIMIT ?)
+WHERE id IN (SELECT id FROM agents_run WHERE status='queued'
+ AND EXISTS (SELECT 1 FROM agents_worker w WHERE w.id = ? AND w.state IN ('alive', 'draining')) ORDER BY rank LIMIT ?)
 RETURNING id, epoch, workspace_id, workflow, agent_version_id, input, parent_id, parent_key, root_id, depth, priority,
  wakes, wanted, last_event, created_at, rank
 """
@@ -253,7 +254,7 @@ class SqliteStore(Store):
         self.connection.executemany("DELETE FROM agents_wait WHERE run_id=?", [(id.hex,) for id in ids])
 
     def claim(self, worker_id: int, request: ClaimRequest, now: datetime) -> list[Claimed]:
-        rows = self.connection.execute(CLAIM, (worker_id, _stamp(now), request.limit)).fetchall()
+        rows = self.connection.execute(CLAIM, (worker_id, _stamp(now), worker_id, request.limit)).fetchall()
         rows.sort(key=lambda row: row[15])
         return [_claimed(row) for row in rows]
 

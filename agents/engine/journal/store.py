@@ -232,7 +232,10 @@ class Store(ABC):
 
     @abstractmethod
     def claim(self, worker_id: int, request: ClaimRequest, now: datetime) -> list[Claimed]:
-        """Hand up to `limit` queued runs to the worker, those of the lowest rank first."""
+        """Hand up to `limit` queued runs to the worker, those of the lowest rank first.
+
+        A worker that others declared dead gets none, also before it finds out itself.
+        """
 
     @abstractmethod
     def note_batch(self, worker_id: int, number: int) -> bool:
