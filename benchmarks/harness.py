@@ -12,8 +12,8 @@ import psutil
 from django.db import connection, transaction
 from django.db.models import F, Max, Min
 
+from agents.engine.database_clock import database_now
 from agents.engine.journal.store import RUN_COST_US
-from agents.engine.leases import database_now
 from agents.engine.notify import announce
 from agents.engine.ranking import next_rank
 from agents.models import ACTIVE, Run, RunEvent, RunStatus, Step, Worker, WorkerState, Workspace

@@ -16,7 +16,7 @@ from django.test import Client
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Origin
 
-from agents.engine.leases import database_now
+from agents.engine.database_clock import database_now
 from agents.engine.notify import announce
 from agents.models import Run, RunEvent, User
 from agents.services.runs import start_run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from agents.engine.leases import database_now
+from agents.engine.database_clock import database_now
 from benchmarks.harness import Bench
 from benchmarks.report import Figures, both
 from benchmarks.workflows import SIX

@@ -12,9 +12,9 @@ from uuid import UUID, uuid4
 from django.db import transaction
 
 from agents.engine.canonical import JSON, decode, encode
+from agents.engine.database_clock import database_now
 from agents.engine.journal.store import child_outcome
 from agents.engine.journal.transitions import is_due, met
-from agents.engine.leases import database_now
 from agents.engine.notify import announce
 from agents.engine.ranking import next_rank
 from agents.engine.records import ON_CANCEL, WaitRecord

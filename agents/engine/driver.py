@@ -17,7 +17,7 @@ from uuid import UUID
 
 from django.db import InterfaceError, OperationalError, connection
 
-from agents.engine import control, leases
+from agents.engine import control, database_clock, leases, reaping, waking
 from agents.engine.clock import WorkerClock
 from agents.engine.context import Context
 from agents.engine.directory import agent_config, resolve_target
@@ -255,7 +255,7 @@ class Driver:
                 if began > self._lease_until:
                     self._steady_since = began
                 self._lease_until = began + self.settings.lease
-                self._clock.set(await self._once(leases.database_now))
+                self._clock.set(await self._once(database_clock.database_now))
                 await self._release_unknown()
             else:
                 await self._start_anew()
@@ -298,7 +298,7 @@ class Driver:
         )
         self.worker_id = self.journal.worker_id = worker.pk
         self._lease_until = began + self.settings.lease
-        self._clock.set(await self._chore(leases.database_now))
+        self._clock.set(await self._chore(database_clock.database_now))
 
     async def _sweep_forever(self) -> None:
         forget_at = 0.0
@@ -307,9 +307,9 @@ class Driver:
             try:
                 # Just back from an outage, the silence of others is the outage's.
                 is_steady = time.monotonic() - self._steady_since > self.settings.lease
-                queued = await self._once(partial(leases.reap, silent_too=is_steady))
-                sweep = await self._once(leases.wake_due)
-                queued += sweep.queued + await self._once(lambda: leases.wake_for_workflows(known_workflows()))
+                queued = await self._once(partial(reaping.reap, silent_too=is_steady))
+                sweep = await self._once(waking.wake_due)
+                queued += sweep.queued + await self._once(lambda: waking.wake_for_workflows(known_workflows()))
                 if queued:
                     self.poke()
                 if sweep.next_due is not None:

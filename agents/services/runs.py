@@ -11,9 +11,9 @@ from django.db import IntegrityError, transaction
 
 from agents.engine import control
 from agents.engine.canonical import JSON, decode, digest, encode
+from agents.engine.database_clock import database_now
 from agents.engine.deciding import decision_name
 from agents.engine.errors import NotEncodable
-from agents.engine.leases import database_now
 from agents.engine.notify import announce
 from agents.engine.ranking import next_rank
 from agents.engine.registry import known_workflows

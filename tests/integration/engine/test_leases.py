@@ -13,7 +13,7 @@ import pytest
 import time_machine
 from django.db import connection
 
-from agents.engine import Context, leases, workflow
+from agents.engine import Context, database_clock, leases, queueing, reaping, waking, workflow
 from agents.models import Partial, Run, RunEvent, Wait, Worker, Workspace
 from agents.models.worker import WorkerState
 from tests.driving import PATIENCE, RunningDriver, kinds, steps_of, until, wait_for
@@ -39,7 +39,7 @@ def refreshed(run: Run) -> tuple[str, int, int | None]:
 def test_a_living_worker_keeps_its_runs(workspace: Workspace) -> None:
     worker = registered()
     run = held_by(worker, workspace)
-    assert leases.reap() == 0
+    assert reaping.reap() == 0
     assert leases.heartbeat(worker.pk, busy=1)
     assert refreshed(run) == ("running", 3, worker.pk)
 
@@ -47,16 +47,16 @@ def test_a_living_worker_keeps_its_runs(workspace: Workspace) -> None:
 def test_a_silent_worker_loses_its_runs_once(workspace: Workspace) -> None:
     worker = registered(lease=8.0)
     run, queued = held_by(worker, workspace), make_run(workspace, status="queued", epoch=1)
-    Worker.objects.filter(pk=worker.pk).update(seen=leases.database_seconds() - 9)
-    assert leases.reap(silent_too=False) == 0
-    assert leases.reap() == 1
+    Worker.objects.filter(pk=worker.pk).update(seen=database_clock.database_seconds() - 9)
+    assert reaping.reap(silent_too=False) == 0
+    assert reaping.reap() == 1
     assert refreshed(run) == ("queued", 4, None)
     assert refreshed(queued)[1] == 1
     assert kinds(run.pk) == ["run_queued"]
     worker.refresh_from_db()
     assert worker.state == WorkerState.DEAD
     assert leases.heartbeat(worker.pk, busy=1) is False
-    assert leases.reap() == 0
+    assert reaping.reap() == 0
 
 
 def test_a_vanished_process_is_noticed_at_once(workspace: Workspace) -> None:
@@ -66,7 +66,7 @@ def test_a_vanished_process_is_noticed_at_once(workspace: Workspace) -> None:
     elsewhere = registered()
     Worker.objects.filter(pk=elsewhere.pk).update(pid=999_999_999, host_id="another machine:1")
     far = held_by(elsewhere, workspace)
-    leases.reap(silent_too=False)
+    reaping.reap(silent_too=False)
     assert refreshed(run) == ("queued", 4, None)
     # Of another machine's processes nothing is known but their heartbeat. (SQLite: its file has one machine only.)
     expected = "running" if connection.vendor == "postgresql" else "queued"
@@ -78,15 +78,15 @@ def test_a_heartbeat_that_comes_just_before_the_reaper_wins(
 ) -> None:
     worker = registered()
     run = held_by(worker, workspace)
-    Worker.objects.filter(pk=worker.pk).update(seen=leases.database_seconds() - 9)
-    stock = leases._declare_dead
+    Worker.objects.filter(pk=worker.pk).update(seen=database_clock.database_seconds() - 9)
+    stock = reaping._declare_dead
 
     def late(silent: Worker) -> bool:
         assert leases.heartbeat(worker.pk, busy=1)
         return stock(silent)
 
-    monkeypatch.setattr(leases, "_declare_dead", late)
-    assert leases.reap() == 0
+    monkeypatch.setattr(reaping, "_declare_dead", late)
+    assert reaping.reap() == 0
     assert refreshed(run) == ("running", 3, worker.pk)
 
 
@@ -95,15 +95,15 @@ def test_runs_of_the_dead_are_found_even_if_their_reaper_died(workspace: Workspa
     gone = make_worker()
     orphan = held_by(gone, workspace)
     gone.delete()
-    assert leases.reap() == 2
+    assert reaping.reap() == 2
     assert refreshed(run)[:2] == refreshed(orphan)[:2] == ("queued", 4)
 
 
 def test_more_runs_than_one_batch_are_queued(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases, "BATCH", 3)
+    monkeypatch.setattr(queueing, "BATCH", 3)
     worker = make_worker(state=WorkerState.DEAD)
     runs = [held_by(worker, workspace) for _ in range(8)]
-    assert leases.reap() == 8
+    assert reaping.reap() == 8
     assert {refreshed(run) for run in runs} == {("queued", 4, None)}
 
 
@@ -119,7 +119,7 @@ def test_a_worker_that_takes_leave_gives_everything_back(workspace: Workspace) -
     worker = registered()
     run = held_by(worker, workspace)
     leases.start_draining(worker.pk)
-    assert leases.reap() == 0
+    assert reaping.reap() == 0
     leases.stop_worker(worker.pk)
     assert refreshed(run) == ("queued", 4, None)
     worker.refresh_from_db()
@@ -133,42 +133,42 @@ def parked(workspace: Workspace, **wait: Any) -> Run:
 
 
 def test_wakes_what_is_due(workspace: Workspace) -> None:
-    now = leases.database_now()
+    now = database_clock.database_now()
     due = parked(workspace, kind="timer", due_at=now - timedelta(seconds=1))
     Wait.objects.create(run=due, kind="child", key="call:x#0")
     later = parked(workspace, kind="timer", due_at=now + timedelta(seconds=60))
-    sweep = leases.wake_due()
+    sweep = waking.wake_due()
     assert sweep.queued == 1
     assert sweep.next_due == pytest.approx(60, abs=5)
     assert refreshed(due)[0] == "queued"
     assert refreshed(later)[0] == "waiting"
     assert kinds(due.pk) == ["run_woken"]
     assert not Wait.objects.filter(run=due).exists()
-    assert leases.wake_due().queued == 0
+    assert waking.wake_due().queued == 0
 
 
 def test_a_due_timer_leaves_a_paused_run_paused(workspace: Workspace) -> None:
-    run = parked(workspace, kind="timer", due_at=leases.database_now() - timedelta(seconds=1))
+    run = parked(workspace, kind="timer", due_at=database_clock.database_now() - timedelta(seconds=1))
     Wait.objects.create(run=run, kind="paused")
     for _ in range(2):
-        assert leases.wake_due() == leases.Sweep(0, None)
+        assert waking.wake_due() == waking.Sweep(0, None)
     assert refreshed(run)[0] == "waiting"
     assert sorted(Wait.objects.values_list("kind", "needed")) == [("paused", 1), ("timer", 0)]
 
 
 def test_a_stale_wait_of_a_run_that_goes_on_is_dropped(workspace: Workspace) -> None:
     run = held_by(registered(), workspace)
-    Wait.objects.create(run=run, kind="timer", due_at=leases.database_now() - timedelta(seconds=1))
-    assert leases.wake_due().queued == 0
+    Wait.objects.create(run=run, kind="timer", due_at=database_clock.database_now() - timedelta(seconds=1))
+    assert waking.wake_due().queued == 0
     assert not Wait.objects.exists()
     assert refreshed(run)[0] == "running"
 
 
 def test_many_due_runs_are_woken_in_batches(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases, "BATCH", 3)
-    due_at = leases.database_now() - timedelta(seconds=1)
+    monkeypatch.setattr(waking, "BATCH", 3)
+    due_at = database_clock.database_now() - timedelta(seconds=1)
     runs = [parked(workspace, kind="timer", due_at=due_at) for _ in range(8)]
-    assert leases.wake_due().queued == 8
+    assert waking.wake_due().queued == 8
     assert {refreshed(run)[0] for run in runs} == {"queued"}
 
 
@@ -177,14 +177,14 @@ def test_wakes_for_workflows_but_not_the_paused(workspace: Workspace) -> None:
     unknown = parked(workspace, kind="worker", name="unknown")
     paused = parked(workspace, kind="worker", name="known")
     Wait.objects.create(run=paused, kind="paused")
-    assert leases.wake_for_workflows(["known"]) == 1
+    assert waking.wake_for_workflows(["known"]) == 1
     assert [refreshed(run)[0] for run in (known, unknown, paused)] == ["queued", "waiting", "waiting"]
     assert Wait.objects.filter(run=paused, kind="paused").exists()
 
 
 def test_forgets_the_long_gone(workspace: Workspace) -> None:
-    gone = make_worker(state="stopped", stopped_at=leases.database_now() - timedelta(days=2))
-    recent = make_worker(state="dead", stopped_at=leases.database_now())
+    gone = make_worker(state="stopped", stopped_at=database_clock.database_now() - timedelta(days=2))
+    recent = make_worker(state="dead", stopped_at=database_clock.database_now())
     ended = make_run(workspace, status="succeeded")
     living = make_run(workspace)
     for run in (ended, living):
@@ -200,10 +200,10 @@ def test_an_application_clock_that_is_off_steals_no_lease(workspace: Workspace, 
     worker = registered()
     run = held_by(worker, workspace)
     with time_machine.travel(datetime.now(UTC) + timedelta(minutes=minutes), tick=True):
-        assert leases.reap() == 0
+        assert reaping.reap() == 0
         assert leases.heartbeat(worker.pk, busy=1)
         other = registered()
-    assert leases.reap() == 0
+    assert reaping.reap() == 0
     assert leases.heartbeat(other.pk, busy=0)
     assert refreshed(run) == ("running", 3, worker.pk)
 
@@ -252,7 +252,7 @@ def test_a_driver_declared_dead_writes_nothing_more_and_starts_anew(queue: Queue
     assert began.wait(PATIENCE)
     began.clear()
     Worker.objects.filter(pk=old).update(state=WorkerState.DEAD)
-    leases.reap(silent_too=False)  # or the driver itself does, before it finds out
+    reaping.reap(silent_too=False)  # or the driver itself does, before it finds out
     assert began.wait(PATIENCE), "nobody took the run over"
     release.set()
     run = until(run_id)

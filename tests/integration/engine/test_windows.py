@@ -15,7 +15,7 @@ from uuid import UUID
 import pytest
 from django.db import connection
 
-from agents.engine import Context, StepFailed, control, leases, workflow
+from agents.engine import Context, StepFailed, control, waking, workflow
 from agents.engine.journal import postgres, sqlite
 from agents.engine.journal.store import Store
 from agents.engine.records import Batch, Park, WaitRecord
@@ -207,7 +207,7 @@ def test_a_timer_that_is_due_while_parking_is_not_lost(
         await ctx.sleep(0.01)
         return ctx.now().isoformat()
 
-    window = Window(monkeypatch, lambda run_id: leases.wake_due())
+    window = Window(monkeypatch, lambda run_id: waking.wake_due())
     window.open("write", before=True, when=parks)
     run_id = queue("brief")
     window.run_id = run_id
