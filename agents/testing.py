@@ -31,6 +31,7 @@ from agents.engine.execution import Execution
 from agents.engine.journal.journal import Journal, Lease
 from agents.engine.journal.memory import MemoryRun, MemoryStore
 from agents.engine.journal.transitions import wake
+from agents.engine.marks import Marks
 from agents.engine.messages import Reply, ToolResult
 from agents.engine.ports import AgentConfig, CallInfo, ModelPort, ModelRequest, Ports, ToolPort, ToolSpec
 from agents.engine.records import ChildRecord, ClaimRequest, History, MessageRecord, StepRecord, Target, WaitRecord
@@ -135,6 +136,7 @@ class WorkflowTest:
         self.store = MemoryStore()
         self._clock = clock or ManualClock()
         self.ports = Ports(model or ScriptedModel(), tools or ScriptedTools(), _NoPartials(), _MemoryArtifacts())
+        self.marks = Marks()
         self.agent = agent
         self.journal = self._new_journal()
         self.replays = 0

@@ -7,16 +7,20 @@ import inspect
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+from agents.engine.marks import Marked, Marks
 from agents.engine.scope import Scope, current_scope
 
 
 class Branches:
     """Counts the busy branches; `on_idle` is called when none is left, so that the run only waits."""
 
-    def __init__(self, on_idle: Callable[[], None]) -> None:
+    def __init__(self, on_idle: Callable[[], None], marks: Marks, mark: bytes) -> None:
+        """`mark` is what the branches show in `marks` while they are on the processor and in no step."""
         self.tasks: set[asyncio.Task[Any]] = set()
         self.busy = 0
         self._on_idle = on_idle
+        self._marks = marks
+        self._mark = mark
 
     def start(self, coroutine: Coroutine[Any, Any, Any] | Awaitable[Any], scope: Scope) -> asyncio.Task[Any]:
         """Start a branch in its scope. It counts as busy until it ends or waits."""
@@ -27,7 +31,8 @@ class Branches:
             return await coroutine
 
         self.busy += 1
-        task = asyncio.get_running_loop().create_task(branch())
+        scope.mark = self._mark
+        task: asyncio.Task[Any] = asyncio.Task(Marked(branch(), self._marks, scope), loop=asyncio.get_running_loop())
         self.tasks.add(task)
         task.add_done_callback(self._ended)
         if inspect.iscoroutine(coroutine):

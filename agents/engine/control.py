@@ -7,6 +7,7 @@ worker is moved here, under the lock of its row. Each function is one short tran
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 from uuid import UUID, uuid4
 
 from django.db import transaction
@@ -90,8 +91,8 @@ def pause(run_id: UUID, *, by: str) -> None:
             return
         Wait.objects.create(run_id=run.id, kind=WaitKind.PAUSED)
         run.status, run.reason = RunStatus.WAITING, "paused"
-        _log(run, "run_paused", {"by": by, "reason": "paused"})
-        _save(run)
+        log(run, "run_paused", {"by": by, "reason": "paused"})
+        save(run)
 
 
 def resume(run_id: UUID, *, by: str) -> None:
@@ -102,7 +103,7 @@ def resume(run_id: UUID, *, by: str) -> None:
             run.wanted = Wanted.NONE
             run.wakes += 1
             Inbox.objects.create(run_id=run.id, name="log", token=uuid4().hex, data=["run_resumed", {"by": by}])
-            _save(run)
+            save(run)
             return
         if run.status == RunStatus.QUEUED and run.wanted == Wanted.PAUSE:
             # Its worker died before it could pause.
@@ -111,8 +112,8 @@ def resume(run_id: UUID, *, by: str) -> None:
             _end_pause(run)
         else:
             raise CannotDo(f"The run is {run.status}, not paused.")
-        _log(run, "run_resumed", {"by": by})
-        _save(run)
+        log(run, "run_resumed", {"by": by})
+        save(run)
 
 
 def retry(run_id: UUID, *, by: str) -> list[str]:
@@ -130,8 +131,9 @@ def retry(run_id: UUID, *, by: str) -> list[str]:
         keys = superseded_by_retry(run)
         Step.objects.filter(run_id=run.id, key__in=keys, superseded=False).update(superseded=True)
         run.status, run.reason, run.error, run.finished_at, run.wanted = RunStatus.QUEUED, "retried", None, None, ""
-        _log(run, "run_retried", {"by": by, "superseded": keys})
-        _save(run)
+        run.suspect, run.crashes = False, 0
+        log(run, "run_retried", {"by": by, "superseded": keys})
+        save(run)
     return keys
 
 
@@ -173,12 +175,27 @@ def _cancel_one(run: Run, by: str) -> bool:
         return True
     Wait.objects.filter(run_id=run.id).delete()
     run.status, run.reason, run.finished_at = RunStatus.CANCELLED, "cancelled", database_now()
-    _log(run, "run_cancel_requested", {"by": by})
-    _log(run, "run_cancelled", {})
-    _save(run)
+    log(run, "run_cancel_requested", {"by": by})
+    log(run, "run_cancelled", {})
+    save(run)
     _tell_parent(run)
     _make_good(run)
     return True
+
+
+def end_as_failed(run: Run, error: dict[str, JSON]) -> None:
+    """End a run whose worker is gone, under the lock of its row; its open steps were interrupted."""
+    now = database_now()
+    open_steps = Step.objects.filter(run_id=run.id, status=StepStatus.RUNNING, superseded=False)
+    interrupted: Any = {"type": "Interrupted", "message": "The run ended while this step was running."}
+    open_steps.filter(effect="unsafe").update(status=StepStatus.UNKNOWN, finished_at=now, error=interrupted)
+    open_steps.update(status=StepStatus.INTERRUPTED, finished_at=now, error=interrupted)
+    log(run, "run_failed", {"error": error})
+    run.status, run.reason, run.error = RunStatus.FAILED, f"failed: {error['message']}"[:300], error
+    run.worker_id, run.wanted, run.finished_at, run.suspect = None, Wanted.NONE, now, False
+    run.epoch += 1
+    save(run)
+    _tell_parent(run, error=error)
 
 
 def _make_good(run: Run) -> None:
@@ -201,17 +218,17 @@ def _make_good(run: Run) -> None:
         source="run",
         created_at=now,
     )
-    _log(child, "run_queued", {"by": "cancel"})
+    log(child, "run_queued", {"by": "cancel"})
     child.save(force_insert=True)
 
 
-def _tell_parent(run: Run) -> None:
+def _tell_parent(run: Run, error: JSON = None) -> None:
     if run.parent_id is None:
         return
     parent = Run.objects.select_for_update(no_key=True).filter(pk=run.parent_id).first()
     if parent is None:
         return
-    data = decode(child_outcome(run.status, None, None))
+    data = decode(child_outcome(run.status, None, encode(error) if error else None))
     Inbox.objects.get_or_create(run_id=parent.id, token=str(run.id), defaults={"name": run.parent_key, "data": data})
     if parent.status not in ENDED:
         _wake(parent, [run.parent_key])
@@ -223,7 +240,7 @@ def _ask(run: Run, wanted: Wanted, kind: str, by: str) -> None:
     run.wakes += 1
     run.reason = "stopping" if wanted == Wanted.CANCEL else "pausing"
     Inbox.objects.create(run_id=run.id, name="log", token=uuid4().hex, data=[kind, {"by": by}])
-    _save(run)
+    save(run)
 
 
 def _wake(run: Run, names: Iterable[str]) -> None:
@@ -234,12 +251,12 @@ def _wake(run: Run, names: Iterable[str]) -> None:
         if is_due(left):
             Wait.objects.filter(run_id=run.id).delete()
             run.status, run.reason = RunStatus.QUEUED, "woken"
-            _log(run, "run_woken", {"by": "message"})
+            log(run, "run_woken", {"by": "message"})
         else:
             for wait, record in zip(waits, left, strict=True):
                 if record.needed != wait.needed:
                     Wait.objects.filter(pk=wait.pk).update(needed=record.needed)
-    _save(run)
+    save(run)
 
 
 def _record(wait: Wait) -> WaitRecord:
@@ -272,13 +289,16 @@ def _is_paused(run: Run) -> bool:
     return run.status == RunStatus.WAITING and Wait.objects.filter(run_id=run.id, kind=WaitKind.PAUSED).exists()
 
 
-def _log(run: Run, kind: str, data: JSON) -> None:
+def log(run: Run, kind: str, data: JSON) -> None:
+    """Write to the log of a run without a worker, under the lock of its row; the caller saves the run."""
     run.last_event += 1
     RunEvent.objects.create(
         run_id=run.id, number=run.last_event, kind=kind, at=database_now(), data=decode(encode(data))
     )
 
 
-def _save(run: Run) -> None:
-    run.save(update_fields=("status", "reason", "wanted", "wakes", "last_event", "error", "finished_at"))
+def save(run: Run) -> None:
+    """Write what this module changes of a run, and tell who listens."""
+    fields = ("status", "reason", "wanted", "wakes", "last_event", "error", "finished_at", "suspect", "crashes")
+    run.save(update_fields=(*fields, "worker", "epoch"))
     announce(queue=True, live=True)

@@ -17,7 +17,7 @@ from uuid import UUID
 
 from django.db import InterfaceError, OperationalError, connection
 
-from agents.engine import control, database_clock, leases, reaping, waking
+from agents.engine import control, database_clock, leases, reaping, suspects, waking
 from agents.engine.clock import WorkerClock
 from agents.engine.context import Context
 from agents.engine.directory import agent_config, resolve_target
@@ -25,9 +25,11 @@ from agents.engine.errors import UnknownWorkflow
 from agents.engine.execution import Execution
 from agents.engine.journal.journal import Journal, Lease
 from agents.engine.journal.store import Store, Unavailable
+from agents.engine.marks import Marks
 from agents.engine.ports import AgentConfig, Ports
 from agents.engine.records import Claimed, ClaimRequest, History, Target, WaitRecord
 from agents.engine.registry import find_workflow, known_workflows
+from agents.engine.scope import current_scope
 from agents.engine.worker_settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
@@ -36,6 +38,10 @@ T = TypeVar("T")
 SLICE = 0.005
 """How long replays may keep the loop, in seconds."""
 WATCH_GAP = 0.2
+TICK = 0.25
+WEDGED = 120.0
+"""Seconds that the journal may wait for one answer while the database answers others: many statements' patience."""
+TRIAL_GAP, TRIAL_MARGIN = 0.05, 2.0
 THREADS = 32
 FORGET_EVERY = 60.0
 
@@ -43,8 +49,17 @@ FORGET_EVERY = 60.0
 class Driver:
     """Drives runs on the running event loop until it is stopped."""
 
-    def __init__(self, settings: WorkerSettings, ports: Ports, open_store: Callable[[], Store], *, queue: str) -> None:
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        ports: Ports,
+        open_store: Callable[[], Store],
+        *,
+        queue: str,
+        marks: Marks | None = None,
+    ) -> None:
         self.settings = settings
+        self.marks = marks or Marks()
         self.ports = ports
         self.queue = queue
         self._clock = WorkerClock()
@@ -75,11 +90,19 @@ class Driver:
         self._full_scan_at = 0.0
         self._slice_began = 0.0
         self._lease_until = 0.0
+        self.has_stepped_aside = False
+        self._watched = reaping.Watched(settings.marks_folder, settings.watchdog)
+        self._is_alone = False
+        self._answered_at = 0.0
+        self._patience = suspects.Patience(settings.suspect_patience)
 
     async def run(self) -> None:
         """Work until `stop` is called, then drain."""
+        asyncio.get_running_loop().set_task_factory(self.marks.task_factory)
+        ticking = asyncio.create_task(self._tick_forever())
         stopping = asyncio.create_task(self._stop.wait())
         if not await self._registered(stopping):
+            ticking.cancel()
             self._close()
             return
         loops = [
@@ -97,7 +120,7 @@ class Driver:
                 raise RuntimeError("A loop of the worker ended by itself.")
             await self._drain()
         finally:
-            for task in [stopping, *tasks]:
+            for task in [stopping, ticking, *tasks]:
                 task.cancel()
             self._close()
 
@@ -140,7 +163,9 @@ class Driver:
         return await self._chore(resolve_target, workspace_id, name)
 
     async def in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._steps, function, *args)
+        scope = current_scope.get()
+        call = partial(self.marks.in_thread, partial(function, *args), scope.mark if scope else b"")
+        return await asyncio.get_running_loop().run_in_executor(self._steps, call)
 
     def cancel_child(self, run_id: str) -> None:
         self._spawn(self._chore(lambda: control.cancel(UUID(run_id), by="its parent")))
@@ -159,12 +184,14 @@ class Driver:
     async def _claim_forever(self) -> None:
         while True:
             await self._wait(self._due, self.settings.poll)
-            free = self.settings.slots - len(self.executions) - len(self._starting)
-            if self.is_draining or free <= 0:
+            held = len(self.executions) + len(self._starting)
+            free = self.settings.slots - held
+            if self.is_draining or self._is_alone or free <= 0:
                 self._more = True
                 continue
             limit = min(free, self.settings.claim_at_once)
-            claimed = await self.journal.claim(ClaimRequest(limit, full=self._wants_full_scan()))
+            claimed = await self.journal.claim(ClaimRequest(limit, self._wants_full_scan(), is_empty=not held))
+            self._is_alone = any(run.is_suspect for run in claimed)
             self._more = len(claimed) == limit
             if self._more:
                 self._due.set()
@@ -194,6 +221,8 @@ class Driver:
             if self.is_draining:
                 execution.drain()
             self._spawn(self._drive(execution))
+            if run.is_suspect:
+                self._spawn(self._try_suspect(execution))
 
     async def _drive(self, execution: Execution) -> None:
         try:
@@ -207,6 +236,29 @@ class Driver:
                 del self.executions[execution.id]
             if self._more:
                 self._due.set()
+
+    async def _try_suspect(self, execution: Execution) -> None:
+        """Take nothing else until the suspect has proven itself or left."""
+        trial = suspects.Trial(execution)
+        try:
+            while self._holds(execution) and not trial.has_proven_itself:
+                await asyncio.sleep(TRIAL_GAP)
+            if self._holds(execution) or trial.may_rest:
+                await self._chore(
+                    partial(suspects.acquit, execution.id, execution.claimed.epoch, has_left=not self._holds(execution))
+                )
+            if self._holds(execution) and await self._chore(suspects.are_waiting):
+                # The next one's turn: others take this one.
+                execution.drain()
+                ends = time.monotonic() + TRIAL_MARGIN
+                while self._holds(execution) and time.monotonic() < ends:
+                    await asyncio.sleep(TRIAL_GAP)
+        finally:
+            self._is_alone = False
+            self.poke()
+
+    def _holds(self, execution: Execution) -> bool:
+        return self.executions.get(execution.id) is execution
 
     async def _agent(self, version_id: int | None) -> AgentConfig | None:
         if version_id is None:
@@ -235,6 +287,16 @@ class Driver:
                     if execution is not None and execution.claimed.epoch == epoch:
                         execution.notice(wakes, wanted)
                 await asyncio.sleep(WATCH_GAP)
+
+    async def _tick_forever(self) -> None:
+        """Show that the loop turns. An outage is no reason to be killed, a journal that hangs by itself is."""
+        loop = asyncio.get_running_loop()
+        while True:
+            began = self.journal.attempt_began
+            is_answered = loop.time() - self._answered_at < self.settings.lease
+            if began is None or loop.time() - began < WEDGED or not is_answered:
+                self.marks.tick()
+            await asyncio.sleep(TICK)
 
     async def _beat_forever(self) -> None:
         written = -1
@@ -307,13 +369,17 @@ class Driver:
             try:
                 # Just back from an outage, the silence of others is the outage's.
                 is_steady = time.monotonic() - self._steady_since > self.settings.lease
-                queued = await self._once(partial(reaping.reap, silent_too=is_steady))
+                queued = await self._once(partial(reaping.reap, silent_too=is_steady, watched=self._watched))
                 sweep = await self._once(waking.wake_due)
                 queued += sweep.queued + await self._once(lambda: waking.wake_for_workflows(known_workflows()))
                 if queued:
                     self.poke()
                 if sweep.next_due is not None:
                     pause = min(pause, max(0.01, sweep.next_due))
+                if await self._once(self._patience.is_worn_out, self.worker_id, self.queue):
+                    logger.warning("suspects wait for an empty worker: worker %s gives its runs back", self.worker_id)
+                    self.has_stepped_aside = True
+                    self.stop()
                 if time.monotonic() > forget_at:
                     forget_at = time.monotonic() + FORGET_EVERY
                     await self._once(leases.forget)
@@ -378,7 +444,9 @@ class Driver:
                 pause = min(pause * 2, 5.0)
 
     async def _once(self, function: Callable[..., T], *args: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._chores, _with_django, function, *args)
+        answer = await asyncio.get_running_loop().run_in_executor(self._chores, _with_django, function, *args)
+        self._answered_at = asyncio.get_running_loop().time()
+        return answer
 
     def _spawn(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)

@@ -6,6 +6,7 @@ EngineError
 ├── Retryable             a step asks for another attempt
 ├── Permanent             a step says that another attempt is useless
 ├── NoEffect              an unsafe step says that it surely did nothing
+├── LoopBlocked           a step kept the event loop, and all runs of its worker, from going on
 ├── WorkflowError         the workflow's code is wrong
 │   ├── UnknownWorkflow
 │   ├── ForeignTask
@@ -58,6 +59,18 @@ class Permanent(EngineError):
 
 class NoEffect(EngineError):
     """An unsafe step failed before it had any effect, so it may be tried again."""
+
+
+class LoopBlocked(EngineError):
+    """A step kept its worker's event loop from turning; `where` is the place in the code, `seconds` how long."""
+
+    def __init__(self, where: str, seconds: float) -> None:
+        super().__init__(
+            f"The step blocked the event loop for {seconds:g} s, and with it all runs of its worker, which was killed"
+            f"{where}. "
+            "Code that computes or waits without await belongs into a plain function (def, not async def): "
+            "those run in a thread."
+        )
 
 
 class WorkflowError(EngineError):

@@ -20,6 +20,7 @@ from agents.engine.clock import Clock
 from agents.engine.endings import cancelled, failed, parked, released, succeeded
 from agents.engine.errors import LeaseLost, Sealed
 from agents.engine.journal.store import Unwritable
+from agents.engine.marks import Marks, mark_of
 from agents.engine.ports import AgentConfig, Ports
 from agents.engine.records import (
     Change,
@@ -56,6 +57,7 @@ class Host(Protocol):
 
     journal: Journal
     ports: Ports
+    marks: Marks
     lease_seconds: float
     short_pause: float
     linger: float
@@ -109,7 +111,7 @@ class Execution:
         self.lease = (claimed.id, claimed.epoch)
         self.steps: dict[str, StepRecord] = history.steps if history else {}
         self.open: dict[str, OpenStep] = {}
-        self.branches = Branches(self._went_idle)
+        self.branches = Branches(self._went_idle, host.marks, mark_of(claimed.id))
         self.waiting = Waiting(self.branches, host.clock)
         self.sealed = False
         self.seen_wakes = history.wakes if history else claimed.wakes

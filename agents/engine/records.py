@@ -187,6 +187,7 @@ class Claimed:
     wanted: WantedFlag
     last_event: int
     created_at: datetime
+    is_suspect: bool = False
 
     @property
     def is_fresh(self) -> bool:
@@ -298,10 +299,14 @@ Answer: TypeAlias = Committed | Refused | Postponed
 
 @dataclass(frozen=True, slots=True)
 class ClaimRequest:
-    """How many runs a worker would take. `full` scans the queue from its start, past the low-water rank."""
+    """How many runs a worker would take. `full` scans the queue from its start, past the low-water rank.
+
+    A worker that holds nothing is `empty`: it is given one suspect, if there is one, and nothing else.
+    """
 
     limit: int
     full: bool = True
+    is_empty: bool = False
 
 
 @dataclass(slots=True)

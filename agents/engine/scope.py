@@ -21,16 +21,18 @@ MAX_KEY = 480
 class Scope:
     """One sequence of steps. `path` is "" or ends in "/", `now` is what ctx.now() derives from.
 
-    `join` is set for a branch that does nothing but await one sub-run: the gather it belongs to.
+    `join` is set for a branch that does nothing but await one sub-run: the gather it belongs to. `mark` says what of it
+    is on the processor, for those who find the process dead (marks.py).
     """
 
-    __slots__ = ("_counts", "join", "now", "path", "task")
+    __slots__ = ("_counts", "join", "mark", "now", "path", "task")
 
     def __init__(self, path: str, now: datetime, join: str = "") -> None:
         self.path = path
         self.now = now
         self.join = join
         self.task: asyncio.Task[object] | None = None
+        self.mark = b""
         self._counts: dict[str, int] = {}
 
     def next_key(self, name: str) -> str:

@@ -13,12 +13,22 @@ from typing import TYPE_CHECKING, Any
 from agents.engine.canonical import JSON, clean_text, decode, encode
 from agents.engine.deciding import ask_for_outcome, reconsider
 from agents.engine.endings import MAX_ERROR
-from agents.engine.errors import NoEffect, NotEncodable, Permanent, Retryable, Sealed, StepFailed, StepTimeout
+from agents.engine.errors import (
+    LoopBlocked,
+    NoEffect,
+    NotEncodable,
+    Permanent,
+    Retryable,
+    Sealed,
+    StepFailed,
+    StepTimeout,
+)
 from agents.engine.execution import OpenStep
 from agents.engine.journal.store import Unwritable
+from agents.engine.marks import blocked_name, mark_of
 from agents.engine.plans import Attempt, Executor, Plan
 from agents.engine.recording import fail_step, finish_step, log_step, new_step, outcome_of, update_step, with_entry
-from agents.engine.records import StepRecord
+from agents.engine.records import MessageRecord, StepRecord
 
 if TYPE_CHECKING:
     from agents.engine.execution import Execution
@@ -32,21 +42,29 @@ async def perform(x: Execution, scope: Scope, plan: Plan, execute: Executor) -> 
     """Give the step's key and its outcome as a replay will see it; raises StepFailed."""
     key = scope.next_key(plan.name)
     record = x.steps.get(key)
-    if record is None:
-        record = await _execute(x, key, plan, execute, None)
-    else:
+    if record is not None:
         await x.host.breathe()
         if record.digest != plan.digest:
             record = await reconsider(x, key, plan, record)
-        if not record.is_done:
+    if record is None or not record.is_done:
+        outside, scope.mark = scope.mark, mark_of(x.id, key)
+        x.host.marks.put(scope.mark)
+        try:
             record = await _execute(x, key, plan, execute, record)
+        finally:
+            scope.mark = outside
+            x.host.marks.put(outside)
     scope.saw(record.finished_at)
     return key, await outcome_of(x, record)
 
 
 async def _execute(x: Execution, key: str, plan: Plan, execute: Executor, record: StepRecord | None) -> StepRecord:
     await x.gate()
-    if record is None:
+    if blocked := x.waiting.early(blocked_name(key)):
+        record = await _after_block(x, blocked, record or new_step(x, key, plan), plan)
+        if record.is_done:
+            return record
+    elif record is None:
         record = new_step(x, key, plan)
     elif record.status == "retrying":
         record = await _next_attempt(x, record)
@@ -189,6 +207,14 @@ async def _after_failure(x: Execution, step: OpenStep, plan: Plan, error: Except
     if pause > x.host.short_pause:
         await x.commit()
     return await _next_attempt(x, record)
+
+
+async def _after_block(x: Execution, blocked: MessageRecord, record: StepRecord, plan: Plan) -> StepRecord:
+    """The step kept the loop from turning until its worker was killed: that was a failed attempt."""
+    x.change().consumed.append(blocked.id)
+    if record.status == "retrying":
+        record = update_step(x, record, status="running", attempt=record.attempt + 1)
+    return await _after_failure(x, OpenStep(record, []), plan, LoopBlocked(**decode(blocked.data)))
 
 
 async def _next_attempt(x: Execution, record: StepRecord) -> StepRecord:

@@ -41,11 +41,15 @@ class Waiting:
 
     async def message(self, name: str, wait: WaitRecord, join: str = "") -> MessageRecord:
         """Wait for a message of this name, or take one that came early."""
-        early = self._early.get(name)
-        if early:
-            return early.popleft()
+        if (early := self.early(name)) is not None:
+            return early
         received: MessageRecord = await self._wait(name, wait, join)
         return received
+
+    def early(self, name: str) -> MessageRecord | None:
+        """Take a message of this name if one is there."""
+        early = self._early.get(name)
+        return early.popleft() if early else None
 
     def take(self, messages: Sequence[MessageRecord]) -> list[MessageRecord]:
         """Hand messages to those who wait for them, keep the others; gives those that were new."""

@@ -2,6 +2,7 @@
 
 from agents.models.agent import Agent, AgentVersion
 from agents.models.artifact import Artifact
+from agents.models.delivery import Delivery
 from agents.models.document import Document
 from agents.models.event import Inbox, RunEvent
 from agents.models.login_attempt import LoginAttempt
@@ -20,6 +21,7 @@ __all__ = [
     "AgentVersion",
     "Artifact",
     "AuthToken",
+    "Delivery",
     "Document",
     "Inbox",
     "LargeOutcome",

@@ -107,6 +107,13 @@ class Run(models.Model):
     )
     epoch = models.IntegerField(default=0)
     wakes = models.IntegerField(default=0)
+    # With defaults in the database: what the hot path inserts knows nothing of crashes.
+    suspect = models.BooleanField(
+        default=False, db_default=False, help_text="Its worker died while it was at work: it runs alone until proven."
+    )
+    crashes = models.SmallIntegerField(
+        default=0, db_default=0, help_text="How often in a row its worker died while it ran alone."
+    )
     last_event = models.IntegerField(default=0)
 
     steps_done = models.IntegerField(default=0)
@@ -133,6 +140,7 @@ class Run(models.Model):
         ordering = ("-id",)
         indexes = (
             models.Index(fields=("rank",), name="run_queue", condition=Q(status="queued")),
+            models.Index(fields=("rank",), name="run_suspects", condition=Q(status="queued", suspect=True)),
             models.Index(fields=("worker",), name="run_worker", condition=Q(status="running")),
             models.Index(fields=("workspace", "-id"), name="run_workspace"),
             models.Index(fields=("parent",), name="run_parent", condition=Q(parent__isnull=False)),

@@ -82,6 +82,8 @@ class Journal:
         self.on_lost = on_lost
         self.on_told = on_told
         self.batches_written = 0
+        self.attempt_began: float | None = None
+        """Since when, on the loop's clock, an answer of the database is waited for."""
         self._entries: dict[Lease, Entry] = {}
         self._refused: dict[Lease, Unwritable] = {}
         self._claim: tuple[ClaimRequest, asyncio.Future[list[Claimed]]] | None = None
@@ -208,6 +210,7 @@ class Journal:
         loop = asyncio.get_running_loop()
         pause = FIRST_PAUSE
         while True:
+            self.attempt_began = loop.time()
             try:
                 return await loop.run_in_executor(
                     self.executor, self.store.write, self.worker_id, batch, self.clock.now()
@@ -218,6 +221,8 @@ class Journal:
                 pause = min(pause * 2, LONGEST_PAUSE)
                 if result := await loop.run_in_executor(self.executor, self._already_written, batch):
                     return result
+            finally:
+                self.attempt_began = None
 
     def _already_written(self, batch: Batch) -> BatchResult | None:
         """After a lost answer: if the batch stands in the tables, its result is what was about to be committed."""

@@ -130,14 +130,15 @@ COPY agents_run (id, workspace_id, agent_version_id, workflow, parent_id, parent
 """
 CLAIM = """
 WITH c AS MATERIALIZED (
- SELECT id FROM agents_run WHERE status='queued' AND rank >= %s
+ SELECT id FROM agents_run WHERE status='queued' AND NOT suspect AND rank >= %s
  AND EXISTS (SELECT 1 FROM agents_worker w WHERE w.id = %s AND w.state IN ('alive', 'draining'))
  ORDER BY rank LIMIT %s FOR NO KEY UPDATE SKIP LOCKED)
 UPDATE agents_run r SET status='running', worker_id=%s, epoch=epoch+1, reason='',
  started_at=coalesce(started_at, %s) FROM c WHERE r.id = c.id
 RETURNING r.id, epoch, workspace_id, workflow, agent_version_id, input, parent_id, parent_key, root_id, depth,
- priority, wakes, wanted, last_event, created_at, rank
+ priority, wakes, wanted, last_event, created_at, suspect, rank
 """
+CLAIM_SUSPECT = CLAIM.replace("NOT suspect", "suspect")
 HISTORY_STEPS = """
 SELECT run_id, key, kind, name, started_at, label, status, effect, attempt, attempts, digest,
  CASE WHEN status='succeeded' THEN NULL ELSE input END, outcome, large, error, input_tokens, output_tokens,
@@ -287,12 +288,16 @@ class PostgresStore(Store):
         self.connection.execute("DELETE FROM agents_wait WHERE run_id = ANY(%s)", (list(ids),))
 
     def claim(self, worker_id: int, request: ClaimRequest, now: datetime) -> list[Claimed]:
+        if request.is_empty and request.full:
+            suspects = self.connection.execute(CLAIM_SUSPECT, (LOWEST_RANK, worker_id, 1, worker_id, now)).fetchall()
+            if suspects:
+                return [Claimed(*row[:16]) for row in suspects]
         # Below the low-water rank there are mostly dead index entries of runs that were claimed a moment ago.
         low = LOWEST_RANK if request.full else self._low_rank
         rows = self.connection.execute(CLAIM, (low, worker_id, request.limit, worker_id, now)).fetchall()
-        rows.sort(key=lambda row: cast(int, row[15]))
-        self._low_rank = rows[-1][15] if len(rows) == request.limit else LOWEST_RANK
-        return [Claimed(*row[:15]) for row in rows]
+        rows.sort(key=lambda row: cast(int, row[16]))
+        self._low_rank = rows[-1][16] if len(rows) == request.limit else LOWEST_RANK
+        return [Claimed(*row[:16]) for row in rows]
 
     def note_batch(self, worker_id: int, number: int) -> bool:
         statement = "UPDATE agents_worker SET batch=%s WHERE id=%s AND batch<%s"

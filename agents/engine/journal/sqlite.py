@@ -53,11 +53,12 @@ COUNT_RUN = (
 )
 CLAIM = """
 UPDATE agents_run SET status='running', worker_id=?, epoch=epoch+1, reason='', started_at=coalesce(started_at, ?)
-WHERE id IN (SELECT id FROM agents_run WHERE status='queued'
+WHERE id IN (SELECT id FROM agents_run WHERE status='queued' AND NOT suspect
  AND EXISTS (SELECT 1 FROM agents_worker w WHERE w.id = ? AND w.state IN ('alive', 'draining')) ORDER BY rank LIMIT ?)
 RETURNING id, epoch, workspace_id, workflow, agent_version_id, input, parent_id, parent_key, root_id, depth, priority,
- wakes, wanted, last_event, created_at, rank
+ wakes, wanted, last_event, created_at, suspect, rank
 """
+CLAIM_SUSPECT = CLAIM.replace("NOT suspect", "suspect")
 INSERT_RUN = """
 INSERT INTO agents_run (id, workspace_id, agent_version_id, workflow, parent_id, parent_key, root_id, depth, status,
  reason, wanted, priority, rank, input, epoch, wakes, last_event, steps_done, input_tokens, output_tokens,
@@ -254,8 +255,12 @@ class SqliteStore(Store):
         self.connection.executemany("DELETE FROM agents_wait WHERE run_id=?", [(id.hex,) for id in ids])
 
     def claim(self, worker_id: int, request: ClaimRequest, now: datetime) -> list[Claimed]:
+        if request.is_empty and request.full:
+            suspects = self.connection.execute(CLAIM_SUSPECT, (worker_id, _stamp(now), worker_id, 1)).fetchall()
+            if suspects:
+                return [_claimed(row) for row in suspects]
         rows = self.connection.execute(CLAIM, (worker_id, _stamp(now), worker_id, request.limit)).fetchall()
-        rows.sort(key=lambda row: row[15])
+        rows.sort(key=lambda row: row[16])
         return [_claimed(row) for row in rows]
 
     def note_batch(self, worker_id: int, number: int) -> bool:
@@ -394,5 +399,5 @@ def _claimed(row: tuple[Any, ...]) -> Claimed:
     parent, root, created_at = row[6], row[8], _when(row[14])
     assert created_at is not None
     ids = (UUID(parent) if parent else None, row[7], UUID(root) if root else None)
-    values = (UUID(row[0]), *row[1:6], *ids, *row[9:14], created_at)
+    values = (UUID(row[0]), *row[1:6], *ids, *row[9:14], created_at, bool(row[15]))
     return Claimed(*values)

@@ -234,7 +234,8 @@ class Store(ABC):
     def claim(self, worker_id: int, request: ClaimRequest, now: datetime) -> list[Claimed]:
         """Hand up to `limit` queued runs to the worker, those of the lowest rank first.
 
-        A worker that others declared dead gets none, also before it finds out itself.
+        A worker that others declared dead gets none, also before it finds out itself. Suspects are handed out one at a
+        time, each to a worker that holds nothing else.
         """
 
     @abstractmethod
