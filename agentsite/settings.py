@@ -147,6 +147,16 @@ if _database["ENGINE"] == _sqlite["ENGINE"]:
     _options.setdefault("transaction_mode", "IMMEDIATE")
     _options.setdefault("timeout", 20)
     _options.setdefault("init_command", "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY")
+else:
+    # A network that is cut is noticed within seconds, by whoever waits for an answer and by whoever sends.
+    for _name, _value in (
+        ("connect_timeout", 5),
+        ("keepalives_idle", 2),
+        ("keepalives_interval", 1),
+        ("keepalives_count", 3),
+        ("tcp_user_timeout", 5000),
+    ):
+        _options.setdefault(_name, _value)
 # Every thread keeps its connection (see agentsite.handler for those of requests); a dead one is noticed before use.
 _database["CONN_MAX_AGE"] = None
 _database["CONN_HEALTH_CHECKS"] = True

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import time
 from typing import Any
 
-from agents.engine import Context, workflow
+from agents.engine import Context, Retry, StepFailed, workflow
 
 VARIANT = os.environ.get("WORKFLOW_VARIANT", "first")
 
@@ -80,6 +81,63 @@ async def patient(ctx: Context, input: Any) -> Any:
     await ctx.step("before", act, str(ctx.run_id), "before#0", 0.0)
     await ctx.step("slow", act, str(ctx.run_id), "slow#0", input["seconds"])
     return await ctx.step("after", act, str(ctx.run_id), "after#0", 0.0)
+
+
+async def block(how: str) -> str:
+    """Keep the event loop for itself."""
+    if how == "sleep":
+        time.sleep(600)
+    elif how == "compute":
+        while True:
+            pass
+    elif how == "regex":
+        # Holds the interpreter's lock as well: no handler in Python would ever run.
+        re.fullmatch("(a+)+b", "a" * 60)
+    return how
+
+
+@workflow("blocking")
+async def blocking(ctx: Context, input: Any) -> Any:
+    """A step that blocks the loop of its worker; the workflow goes on after its failure."""
+    await ctx.step("before", act, str(ctx.run_id), "before#0", 0.0)
+    try:
+        await ctx.step("block", block, input["how"], retry=Retry(max_attempts=2, first=0.1))
+    except StepFailed as failure:
+        return [failure.type, failure.message]
+
+
+async def die_in_task(by: int) -> None:
+    """Kill the worker process from a task of its own, after the step has been waiting."""
+
+    async def die() -> None:
+        await asyncio.sleep(0.01)
+        os.kill(os.getpid(), by)
+
+    await asyncio.gather(die(), asyncio.sleep(60))
+
+
+def die(by: int) -> None:
+    """Kill the worker process from a thread."""
+    os.kill(os.getpid(), by)
+    time.sleep(60)
+
+
+@workflow("deadly")
+async def deadly(ctx: Context, input: Any) -> Any:
+    """A run that kills its worker each time."""
+    await ctx.step("before", act, str(ctx.run_id), "before#0", 0.0)
+    await ctx.step("die", die_in_task if input.get("in_task") else die, input.get("by", 9))
+
+
+def die_as_task() -> None:
+    """An ordinary task that kills its worker."""
+    witness("task", "died")
+    os.kill(os.getpid(), 9)
+
+
+def do_task(name: str) -> None:
+    """An ordinary task that leaves a line."""
+    witness("task", name)
 
 
 @workflow("evolving")

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 from django.db import close_old_connections
 
@@ -20,6 +20,19 @@ MAX_THREADS = 16
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class Around(Protocol):
+    """Calls a function in a thread of the pool, and gives its result."""
+
+    def __call__(self, call: Callable[[], T], /) -> T: ...
+
+
+def _plainly(call: Callable[[], T], /) -> T:
+    return call()
+
+
+_around: Around = _plainly
 
 
 @cache
@@ -37,10 +50,16 @@ async def run_in_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.
     return await asyncio.get_running_loop().run_in_executor(_pool(), call)
 
 
+def surround(around: Around) -> None:
+    """Have each call in the pool made by `around`, which must call what it is given, in the context of the caller."""
+    global _around
+    _around = around
+
+
 def _with_fresh_connections(call: Callable[[], T]) -> T:
     # Django closes broken connections at the border of requests; a pool's thread knows no requests.
     close_old_connections()
     try:
-        return call()
+        return _around(call)
     finally:
         close_old_connections()

@@ -236,10 +236,8 @@ class MarksFile:
             dump = self.stack_path.read_text(errors="replace")
         except OSError:
             return ""
-        parts = dump.split("\n\n")
-        return next((part for part in parts if f"{thread_id:#018x}" in part.split("\n", 1)[0]), dump)[
-            :MAX_STACK
-        ].strip()
+        ours = [part for part in dump.split("\n\n") if f"{thread_id:#018x}" in part.split("\n", 1)[0]]
+        return (ours or [dump])[-1][:MAX_STACK].strip()
 
 
 def _mark(data: bytes) -> Mark | None:

@@ -7,8 +7,10 @@ end it. Silence, a stop and a drain make nobody suspect.
 
 from __future__ import annotations
 
+import re
 import signal
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -24,6 +26,7 @@ from agents.models import Inbox, Run, RunStatus, Worker, WorkerState
 
 MAX_CRASHES = 3
 WORKER_DIED = "worker died"
+FRAME = re.compile(r'File "([^"]+)", line (\d+) in (.+)')
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +125,13 @@ def _tell_of_block(run: Run, mark: Mark, stack: str, watchdog: float) -> None:
 
 
 def _where(stack: str) -> str:
-    """Give the innermost place of a stack, the most recent call first."""
-    frame = next((line.strip() for line in stack.splitlines() if line.startswith("  File ")), "")
-    return f" ({frame})" if frame else ""
+    """Name the step's own function, the last one that the engine called; of a stack with the latest call first."""
+    frames = [match.groups() for match in FRAME.finditer(stack)]
+    own = list(takewhile(lambda frame: "/agents/engine/" not in frame[0], frames))
+    if not own:
+        return ""
+    path, line, function = own[-1]
+    return f" in {function} ({path.rpartition('/')[2]}:{line})"
 
 
 def _poison(run: Run, mark: Mark, marks: LastMarks) -> dict[str, Any]:

@@ -61,7 +61,7 @@ async def perform(x: Execution, scope: Scope, plan: Plan, execute: Executor) -> 
 async def _execute(x: Execution, key: str, plan: Plan, execute: Executor, record: StepRecord | None) -> StepRecord:
     await x.gate()
     if blocked := x.waiting.early(blocked_name(key)):
-        record = await _after_block(x, blocked, record or new_step(x, key, plan), plan)
+        record = await _after_blocks(x, blocked, record or new_step(x, key, plan), plan)
         if record.is_done:
             return record
     elif record is None:
@@ -209,12 +209,15 @@ async def _after_failure(x: Execution, step: OpenStep, plan: Plan, error: Except
     return await _next_attempt(x, record)
 
 
-async def _after_block(x: Execution, blocked: MessageRecord, record: StepRecord, plan: Plan) -> StepRecord:
-    """The step kept the loop from turning until its worker was killed: that was a failed attempt."""
-    x.change().consumed.append(blocked.id)
-    if record.status == "retrying":
-        record = update_step(x, record, status="running", attempt=record.attempt + 1)
-    return await _after_failure(x, OpenStep(record, []), plan, LoopBlocked(**decode(blocked.data)))
+async def _after_blocks(x: Execution, blocked: MessageRecord | None, record: StepRecord, plan: Plan) -> StepRecord:
+    """The step kept the loop from turning until its worker was killed: each time that was a failed attempt."""
+    while blocked is not None and not record.is_done:
+        x.change().consumed.append(blocked.id)
+        if record.status == "retrying":
+            record = update_step(x, record, status="running", attempt=record.attempt + 1)
+        record = await _after_failure(x, OpenStep(record, []), plan, LoopBlocked(**decode(blocked.data)))
+        blocked = x.waiting.early(blocked_name(record.key))
+    return record
 
 
 async def _next_attempt(x: Execution, record: StepRecord) -> StepRecord:

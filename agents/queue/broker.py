@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import logging
 import time
-from datetime import timedelta
 from typing import Any
 
 import psycopg
-from django.db import DatabaseError, connections, transaction
+from django.db import DatabaseError, connections
 from django.utils import timezone
 from django_q.brokers.orm import ORM
 from django_q.conf import Conf
@@ -22,6 +21,7 @@ from django_q.signing import SignedPackage
 from agents.engine.journal.postgres import QUEUE_CHANNEL
 from agents.engine.notify import announce
 from agents.models import Run, RunStatus
+from agents.queue import deliveries, pulse
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +33,8 @@ TICK, TASK_TICK = 0.01, 0.03
 FIRST_GAP, LONGEST_GAP = 0.005, 0.25
 RECONNECT_PAUSE = 0.5
 FLAGS_EVERY = 0.2
+SWEEP_EVERY = 10.0
+"""How often tasks are looked for whose cluster is gone."""
 
 
 class RunBroker(ORM):
@@ -47,6 +49,7 @@ class RunBroker(ORM):
         self._hinted_at = 0.0
         self._flags_at = 0.0
         self._has_news = True
+        self._sweep_at = 0.0
 
     def __getstate__(self) -> Any:
         return self.list_key, self._info
@@ -66,6 +69,7 @@ class RunBroker(ORM):
 
     def dequeue(self) -> list[tuple[Any, str]] | None:
         """Give tasks or hints; waits up to a second for some."""
+        pulse.beat()
         try:
             found = self._tasks() or self._hints()
             if not found:
@@ -82,30 +86,28 @@ class RunBroker(ORM):
     def acknowledge(self, task_id: Any) -> None:
         """Remove a task that was executed; a hint needs nothing."""
         if not isinstance(task_id, tuple):
-            self._delete(task_id)
+            self._done(task_id)
 
     fail = delete = acknowledge
 
-    def _delete(self, task_id: int) -> None:
+    def _done(self, message: int) -> None:
         for pause in (0.1, 0.5, 1.0, 2.0, 5.0):
             try:
-                OrmQ.objects.filter(pk=task_id).delete()
+                deliveries.done(message)
                 return
             except DatabaseError as error:
                 # The stock monitor dies when this raises, and the result is lost.
                 logger.warning("an acknowledgement is tried again: %s", error)
                 connections["default"].close()
+                pulse.beat()
                 time.sleep(pause)
 
     def _tasks(self) -> list[tuple[Any, str]]:
-        now = timezone.now()
-        due = OrmQ.objects.filter(key=self.list_key, lock__lte=now)
-        if not due.exists():
-            return []
-        with transaction.atomic():
-            chosen = list(due.select_for_update(skip_locked=True).order_by("lock")[: Conf.BULK])
-            OrmQ.objects.filter(pk__in=[task.pk for task in chosen]).update(lock=now + timedelta(seconds=Conf.RETRY))
-        return [(task.pk, task.payload) for task in chosen]
+        now = time.monotonic()
+        if now >= self._sweep_at:
+            self._sweep_at = now + SWEEP_EVERY
+            deliveries.give_back_of_the_gone(self.list_key)
+        return list(deliveries.fetch(self.list_key, deliveries.own_holder()))
 
     def _hints(self) -> list[tuple[Any, str]]:
         """Give one hint per worker if runs are due; fewer and fewer while nobody takes them."""

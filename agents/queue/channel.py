@@ -10,9 +10,13 @@ import os
 import pickle
 import select
 import socket
+import struct
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
+
+from agents.queue import pulse
 
 STOP = "STOP"
 INLINE = b"\x00"
@@ -34,24 +38,45 @@ class Channel:
         # The kernel's buffer bounds how much is prefetched: little, where a bounded queue was asked for.
         size = SMALL_BUFFER if maxsize else BUFFER
         self._writer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
+        # Waits end now and then, so that whoever waits can show that it moves.
+        wait = struct.pack("ll", 1, 0)
+        self._reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, wait)
+        self._writer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, wait)
         self._inline = SMALL_MESSAGE if maxsize else MAX_INLINE
 
     def put(self, message: object, block: bool = True, timeout: float | None = None) -> None:
-        """Send a message; waits while the buffer is full. Raises in the caller what can't be pickled."""
+        """Send a message; waits while the buffer is full, at most `timeout` seconds (then it is dropped).
+
+        Raises in the caller what can't be pickled.
+        """
         data = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
         if len(data) > self._inline:
             descriptor, name = tempfile.mkstemp(prefix="agentsite-")
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
-            self._writer.send(FILED + name.encode())
+            data = FILED + name.encode()
         else:
-            self._writer.send(INLINE + data)
+            data = INLINE + data
+        ends = None if timeout is None else time.monotonic() + timeout
+        while ends is None or time.monotonic() < ends:
+            try:
+                self._writer.send(data)
+                return
+            except BlockingIOError:
+                pulse.beat()
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         """Wait for a message. STOP when this process is to stop or no writer is left."""
-        if Channel.stopping:
-            return STOP
-        data = self._reader.recv(MAX_INLINE + 16)
+        while True:
+            if Channel.stopping:
+                return STOP
+            try:
+                data = self._reader.recv(MAX_INLINE + 16)
+            except BlockingIOError:
+                pulse.beat()
+            else:
+                break
+        pulse.beat()
         if not data:
             return STOP
         if data[:1] == FILED:

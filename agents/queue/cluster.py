@@ -1,121 +1,95 @@
 """django-q2's cluster, with the faults of its processes mended from outside.
 
 Its classes and functions are module globals, replaced here before the cluster starts:
-- a queue that survives a kill -9 of its readers (channel.py);
+- a queue that survives a kill -9 of its readers (channel.py), flags and timers without locks (pulse.py);
 - children die with their parent, so nothing goes on consuming when the sentinel or the main process was killed;
 - SIGTERM to the whole process group drains: the main process tells the sentinel, the sentinel the workers;
-- a worker that does not react is killed for certain;
+- who does not move is killed and replaced by whoever is above it (sentinel.py, watching.py);
+- a task that kills its worker or can't be read is set aside (deliveries.py);
 - the exit code tells a service manager whether the end was asked for.
 """
 
 from __future__ import annotations
 
-import ctypes
-import os
-import signal
+import logging
+import time
 from types import FrameType
-from typing import Any, NoReturn
 
-from django.db import connections
+from django.db import DatabaseError, connections
 from django_q import cluster as stock
-from django_q.cluster import Cluster, Sentinel
+from django_q.cluster import Cluster, get_mp_context
 
-from agents.queue import worker_process
+from agents.engine.leases import process_start
+from agents.queue import deliveries, processes, sentinel
 from agents.queue.channel import Channel
+from agents.queue.pulse import Flag, Stillness
+from agents.queue.sentinel import CYCLE, EXIT_BROKEN, HardenedSentinel
 
-PR_SET_PDEATHSIG = 1
-EXIT_SENTINEL_DIED = 70
-IDLE = -1.0
+logger = logging.getLogger(__name__)
 
-_stock_worker, _stock_pusher, _stock_monitor = stock.worker, stock.pusher, stock.monitor
+SENTINEL_PATIENCE = 6.0
+"""Seconds after which a sentinel that does not move is killed; its children die with it, and others start all anew."""
+ONCE_MORE = 2.0
+"""A second signal counts only after so many seconds: a service manager tells the whole group, and so do we."""
 
 
 def run_cluster(queue: str) -> int:
-    """Run the cluster of one queue until it is stopped; gives the exit code.
+    """Run the cluster of one queue until it is stopped; gives the exit code: 0 if that was asked for, else 70.
 
     The variable Q_CLUSTER_NAME must have named the queue when django_q was first imported.
     """
     if queue != stock.Conf.CLUSTER_NAME:
         raise RuntimeError(f"Set Q_CLUSTER_NAME={queue} before starting: django-q2 reads it at import.")
     _mend()
-    cluster = StoppableCluster()
-    cluster.start()
-    cluster.sentinel.join()
-    return 0 if cluster.stop_requested else EXIT_SENTINEL_DIED
+    return HardenedCluster().run()
 
 
-class StoppableCluster(Cluster):
-    """Remembers that it was told to stop."""
+class HardenedCluster(Cluster):
+    """The main process: starts the sentinel, tells it to stop, and notices when it is gone or stuck."""
 
-    stop_requested = False
+    def __init__(self) -> None:
+        # Before the handlers are in place: a signal may come at once.
+        self._asked_at: float | None = None
+        self._started, self._stopping = Flag(), Flag()
+        super().__init__()
+
+    def run(self) -> int:
+        arguments = (self._stopping, self._started, self.cluster_id, None, None)
+        self.sentinel = get_mp_context().Process(target=HardenedSentinel, name="sentinel", args=arguments)
+        self.sentinel.start()
+        holder = deliveries.holder_name(self.sentinel.pid, process_start(self.sentinel.pid))
+        watch = Stillness(lambda: sentinel.own_pulse.count)
+        is_stuck = False
+        while self.sentinel.is_alive():
+            self.sentinel.join(CYCLE)
+            if watch.look() * CYCLE > SENTINEL_PATIENCE and not is_stuck:
+                logger.critical("the sentinel %s does not move: it is killed", self.sentinel.pid)
+                is_stuck = True
+                self.sentinel.kill()
+        if self._asked_at is None or is_stuck:
+            logger.critical("the sentinel is gone (%s)", self.sentinel.exitcode)
+            return EXIT_BROKEN
+        self._give_back(holder)
+        return 0
 
     def sig_handler(self, signum: int, frame: FrameType | None) -> None:
-        self.stop_requested = True
-        # Only the flag: joining in here would wait for a lock that the interrupted code may hold.
-        if self.stop_event is not None:
-            self.stop_event.set()
+        """Stop; told once more, at once. Only flags and signals: the interrupted code may hold any lock."""
+        now = time.monotonic()
+        if self._asked_at is None:
+            self._asked_at = now
+            self._stopping.set()
+        elif now - self._asked_at > ONCE_MORE and self.sentinel is not None:
+            self.sentinel.kill()
 
-
-class HardenedSentinel(Sentinel):
-    """A sentinel that only its main process can stop, and that leaves no orphans."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        die_with_parent()
-        super().__init__(*args, **kwargs)
-
-    def start(self) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        super().start()
-
-    def reincarnate(self, process: Any) -> None:
-        timer = getattr(process, "timer", None)
-        if timer is not None and timer.value == 0:
-            # The stock terminate() is a SIGTERM, which a worker takes as a wish.
-            process.kill()
-        super().reincarnate(process)
-
-
-def worker(task_queue: Channel, result_queue: Channel, timer: Any, timeout: int) -> None:
-    """Be a worker process: django-q2's loop in the main thread, in the cluster `runs` a driver beside it."""
-    die_with_parent()
-
-    def stop(signum: int, frame: FrameType | None) -> None:
-        Channel.stopping = True
-        if timer.value == IDLE:
-            raise SystemExit(0)
-
-    signal.signal(signal.SIGTERM, stop)
-    driver = worker_process.start() if stock.Conf.CLUSTER_NAME == "runs" else None
-    try:
-        _stock_worker(task_queue, result_queue, timer, timeout)
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        if driver is not None:
-            driver.stop()
-
-
-def pusher(task_queue: Channel, event: Any, broker: Any = None) -> None:
-    """Be the pusher process."""
-    die_with_parent()
-    _stock_pusher(task_queue, event, broker)
-
-
-def monitor(result_queue: Channel, broker: Any = None) -> None:
-    """Be the monitor process."""
-    die_with_parent()
-    _stock_monitor(result_queue, broker)
-
-
-def die_with_parent() -> None:
-    """Have the kernel kill this process when its parent dies, however the parent dies."""
-    parent = os.getppid()
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        _die()
-
-
-def _die() -> NoReturn:
-    os._exit(1)
+    @staticmethod
+    def _give_back(holder: str) -> None:
+        """Tasks that were fetched and not begun, or cut off by the stop, are others' now."""
+        try:
+            deliveries.give_back_of(holder)
+        except DatabaseError as error:
+            logger.warning("tasks are not given back: %s", error)
+        finally:
+            connections.close_all()
 
 
 def _mend() -> None:
@@ -123,5 +97,5 @@ def _mend() -> None:
         # A pool's threads and sockets do not survive the fork.
         database.get("OPTIONS", {}).pop("pool", None)
     connections.close_all()
-    stock.Queue, stock.Sentinel = Channel, HardenedSentinel
-    stock.worker, stock.pusher, stock.monitor = worker, pusher, monitor
+    stock.Queue, stock.Event, stock.Sentinel = Channel, Flag, HardenedSentinel
+    stock.worker, stock.pusher, stock.monitor = processes.worker, processes.pusher, processes.monitor

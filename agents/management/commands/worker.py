@@ -14,7 +14,7 @@ from agents.management.clusters import QUEUE_VARIABLE, QUEUES, cluster_programs
 from agents.management.supervisor import Supervisor
 from agents.queue.cluster import run_cluster
 
-EXTRA_GRACE = 5.0
+EXTRA_GRACE = 15.0
 
 
 class Command(BaseCommand):
