@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from agents.admin.base import LookOnly
 from agents.admin.runs import BoundedPaginator, OfRun
-from agents.models import Artifact, Inbox, LargeOutcome, Partial, Worker
+from agents.models import Artifact, Delivery, Inbox, LargeOutcome, Partial, Worker
+from agents.services.errors import ServiceError
+from agents.services.tasks import put_back_task
 from agents.web import wording
 
 
@@ -69,3 +71,33 @@ class WorkerAdmin(LookOnly[Worker]):
     @admin.display(description="Memory", ordering="rss_bytes")
     def memory(self, worker: Worker) -> str:
         return wording.size(worker.rss_bytes)
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(LookOnly[Delivery]):
+    """Ordinary tasks that are being worked on, and those that were set aside."""
+
+    list_display = ("__str__", "queue", "count", "reason", "delivered_at", "set_aside_at")
+    list_filter = (("set_aside_at", admin.EmptyFieldListFilter), "queue")
+    search_fields = ("name", "reason")
+    # What a task was given may be anything; it is for its function alone.
+    exclude = ("payload",)
+    paginator = BoundedPaginator
+    actions = ("put_back",)
+
+    def has_queue_permission(self, request: HttpRequest) -> bool:
+        """Queueing a task again needs the right to change it, although no field is ever changed by hand."""
+        return request.user.has_perm("agents.change_delivery")
+
+    @admin.action(description="Queue selected tasks again", permissions=["queue"])
+    def put_back(self, request: HttpRequest, chosen: QuerySet[Delivery]) -> None:
+        count = 0
+        for delivery in chosen:
+            try:
+                put_back_task(delivery)
+            except ServiceError as error:
+                self.message_user(request, f"{delivery}: {error.message}", messages.WARNING)
+            else:
+                count += 1
+                self.log_change(request, delivery, "queued again")
+        self.message_user(request, f"{count} queued again.", messages.SUCCESS)

@@ -49,7 +49,7 @@ class RunAdmin(LookOnly[Run]):
     fieldsets = (
         (None, {"fields": ("id", "workspace", "title", "workflow", "status", "reason", "wanted", "shown_on_page")}),
         ("Content", {"fields": ("input_json", "output_json", "error_json", "tags")}),
-        ("Lease", {"fields": ("worker", "epoch", "wakes", "last_event", "priority", "rank")}),
+        ("Lease", {"fields": ("worker", "epoch", "wakes", "last_event", "priority", "rank", "suspect", "crashes")}),
         ("Totals", {"fields": ("steps_done", "input_tokens", "output_tokens", "cost_microusd", "budget")}),
         ("Tree", {"fields": ("parent", "parent_key", "root", "depth"), "classes": ("collapse",)}),
         ("Origin", {"fields": ("created_by", "source", "idempotency_key", "created_at", "started_at", "finished_at")}),

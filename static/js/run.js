@@ -19,6 +19,8 @@ const RUN_WORDS = {
   run_cancelled: "The run is cancelled.",
   run_paused: "The run is paused.",
   run_waiting: "The run is waiting.",
+  worker_died: "The run's worker died; another one goes on.",
+  loop_blocked: "A step blocked its worker, which was killed; another one goes on.",
 };
 
 const run = document.querySelector("article[data-run]");

@@ -8,6 +8,7 @@ import pytest
 from django.apps import apps
 from django.contrib import admin
 from django.test import Client
+from django.utils import timezone
 
 from tests.integration.web.conftest import As
 
@@ -73,6 +74,31 @@ def test_runs_are_cancelled_by_the_service(operator: Client) -> None:
     response = operator.post("/admin/agents/run/", data, follow=True)
     assert "1 cancelled" in response.content.decode()
     assert Run.objects.get().status == "cancelled"
+
+
+def test_a_task_that_was_set_aside_is_queued_again(operator: Client) -> None:
+    from django_q.models import OrmQ
+
+    from agents.models import Delivery
+
+    aside = Delivery.objects.create(
+        queue="tools",
+        name="shop.count",
+        payload="signed",
+        count=3,
+        reason="its worker died",
+        set_aside_at=timezone.now(),
+    )
+    data = {"action": "put_back", "_selected_action": [str(aside.pk)]}
+    text = operator.post("/admin/agents/delivery/", data, follow=True).content.decode()
+    assert "1 queued again" in text
+    (queued,) = OrmQ.objects.all()
+    assert (queued.key, queued.payload) == ("tools", "signed")
+    aside.refresh_from_db()
+    assert (aside.message, aside.count, aside.set_aside_at, aside.payload) == (queued.pk, 0, None, "")
+    # Twice is a conflict, not a second task.
+    assert "queued already" in operator.post("/admin/agents/delivery/", data, follow=True).content.decode()
+    assert OrmQ.objects.count() == 1
 
 
 def test_others_stay_out(as_: As) -> None:
