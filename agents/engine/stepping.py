@@ -83,14 +83,15 @@ async def _attempt_until_done(x: Execution, record: StepRecord, plan: Plan, exec
         await x.gate()
         step = x.open[record.key] = OpenStep(record, [])
         try:
-            if plan.effect == "unsafe":
-                _note_start(x, record)
-                await _declare_intent(x)
-            else:
-                # A safe step that ends before the loop turns is recorded by its end alone.
-                step.start = asyncio.get_running_loop().call_soon(_note_start, x, record)
             try:
+                if plan.effect == "unsafe":
+                    await _declare_intent(x, record)
+                else:
+                    # A safe step that ends before the loop turns is recorded by its end alone.
+                    step.start = asyncio.get_running_loop().call_soon(_note_start, x, record)
                 attempt, text = await _attempt(x, step, plan, execute)
+            except Unwritable:
+                raise  # The intent is not in the tables: nothing to record an attempt of.
             except Exception as error:
                 if x.sealed:
                     raise Sealed from error
@@ -111,13 +112,21 @@ def _note_start(x: Execution, record: StepRecord) -> None:
         log_step(x, "step_started", record)
 
 
-async def _declare_intent(x: Execution) -> None:
-    """Commit the start of an unsafe step before it acts, and act only while the lease surely holds."""
+async def _declare_intent(x: Execution, record: StepRecord) -> None:
+    """Commit the start of an unsafe step before it acts, and act only while the lease surely holds.
+
+    Whoever takes the run over waits from that start for a lease and the step's time before a person is asked. So the
+    act must begin within a lease of its start, even if the database was away before it took the intent.
+    """
+    _note_start(x, record)
+    latest = x.host.clock.now() + timedelta(seconds=x.host.lease_seconds - UNSAFE_MARGIN)
     answer = await x.commit()
     if answer.wanted == "cancel":
         raise Sealed
     if x.host.lease_left() < UNSAFE_MARGIN:
         raise NoEffect("The worker's lease was about to run out.")
+    if x.host.clock.now() > latest:
+        raise NoEffect("Declaring the step took too long.")
 
 
 async def _attempt(x: Execution, step: OpenStep, plan: Plan, execute: Executor) -> tuple[Attempt, str]:

@@ -549,3 +549,43 @@ def test_a_cancelled_run_is_made_good_by_its_declared_handler() -> None:
     assert run.status == "cancelled"
     assert effects.done[-1] == "order 7"
     assert "invoiced" not in effects.done
+
+
+def test_an_unsafe_step_whose_intent_was_stored_too_late_does_not_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its start is what others count from before they ask a person, so an act that began late could overlap that."""
+    effects = Effects()
+    clock = ManualClock()
+    test = WorkflowTest(clock=clock)
+    stock = test.store.write
+    outage = iter([test.lease_seconds])
+
+    def write(*args: Any) -> Any:
+        result = stock(*args)
+        if any(run.steps for run in test.store.runs.values()):
+            # As if the database had been away for so long, and the lease was renewed meanwhile.
+            clock.advance(next(outage, 0.0))
+        return result
+
+    async def flow(ctx: Context, input: Any) -> Any:
+        return await ctx.step("pay", effects.do, "pay", effect="unsafe", retry=Retry(max_attempts=2, first=0.0))
+
+    monkeypatch.setattr(test.store, "write", write)
+    run = test.run(flow)
+    assert (run.status, run.output) == ("succeeded", "pay")
+    assert effects.done == ["pay"]
+    assert run.steps["pay#0"].attempt == 2
+
+
+def test_an_unsafe_step_that_finds_its_lease_nearly_over_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing happened, so it is an attempt that failed, and not the end of the run."""
+    effects = Effects()
+    test = WorkflowTest()
+    left = iter([0.1])
+    monkeypatch.setattr(test, "lease_left", lambda: next(left, test.lease_seconds))
+
+    async def flow(ctx: Context, input: Any) -> Any:
+        return await ctx.step("pay", effects.do, "pay", effect="unsafe")
+
+    run = test.run(flow)
+    assert (run.status, run.output, effects.done) == ("succeeded", "pay", ["pay"])
+    assert run.steps["pay#0"].attempt == 2
