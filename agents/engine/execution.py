@@ -169,12 +169,15 @@ class Execution:
 
     async def _rest(self) -> bool:
         """Nothing of the run is executing: park it, unless what it waits for will come soon."""
-        if self.hold == "drain" and self._gates:
+        if self.hold == "drain" and self._gates and self.wanted != "pause":
             return await self._leave(released(self, "worker stopped"))
         if not self.hold and self._will_go_on_soon():
             return False
-        waits = self.waiting.records()
-        if self.hold == "pause":
+        return await self._park(self.waiting.records())
+
+    async def _park(self, waits: list[WaitRecord]) -> bool:
+        """Let the run wait for these, and paused if somebody wants that: also when its worker stops meanwhile."""
+        if self.wanted == "pause":
             waits.append(WaitRecord("paused"))
         return await self._leave(parked(self, waits))
 
@@ -253,9 +256,12 @@ class Execution:
         self.branches.cancel()
 
     async def park_unstarted(self, wait: WaitRecord) -> None:
-        """Let the run wait without having started its coroutine."""
-        while not await self._leave(parked(self, [wait])):
+        """Let the run wait, or end as cancelled, without having started its coroutine."""
+        while self.wanted != "cancel":
+            if await self._park([wait]):
+                return
             await self._read_inbox()
+        await self._cancel()
 
     # -- what others tell the run --------------------------------------------------------------------------------
 

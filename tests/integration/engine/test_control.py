@@ -179,6 +179,48 @@ def test_a_pause_taken_back_in_time_parks_nothing(driver: RunningDriver, queue: 
     assert "run_paused" not in kinds(run_id)
 
 
+def test_a_run_that_is_paused_while_its_worker_stops_is_paused(
+    start_driver: StartDriver, queue: Queue, world: World
+) -> None:
+    """It waits for a sub-run, so nothing of it is held at a gate: then too it must be possible to resume it."""
+
+    @workflow("sleeper")
+    async def sleeper(ctx: Context, input: Any) -> Any:
+        await ctx.sleep(600)
+
+    @workflow("paused-in-a-drain")
+    async def flow(ctx: Context, input: Any) -> Any:
+        await ctx.gather(ctx.step("slow", world.wait, 1), ctx.call("sleeper", None))
+
+    driver = start_driver(grace=PATIENCE)
+    run_id = queue("paused-in-a-drain")
+    assert world.began.wait(PATIENCE)
+    wait_for(lambda: Run.objects.filter(parent_id=run_id).exists(), "the sub-run")
+    stopping = threading.Thread(target=driver.stop)
+    stopping.start()
+    wait_for(lambda: Worker.objects.get(pk=driver.worker_id).state == "draining", "the drain to begin")
+    control.pause(run_id, by="tester")
+    world.release.set()
+    stopping.join(PATIENCE)
+    run = Run.objects.get(pk=run_id)
+    assert (run.status, run.wanted) == ("waiting", "")
+    assert {wait.kind for wait in Wait.objects.filter(run=run)} == {"child", "paused"}
+    control.resume(run_id, by="tester")
+
+
+@pytest.mark.parametrize(("wanted", "status"), [("pause", "waiting"), ("cancel", "cancelled")])
+def test_a_worker_that_does_not_know_the_workflow_heeds_what_is_wanted(
+    driver: RunningDriver, workspace: Any, wanted: str, status: str
+) -> None:
+    """Whoever knew it died before it could."""
+    run = make_run(workspace, workflow="of-yesterday", status="queued", wanted=wanted, epoch=1)
+    run = until(run.pk, status)
+    assert run.wanted == ""
+    if wanted == "pause":
+        assert {wait.kind for wait in Wait.objects.filter(run=run)} == {"worker", "paused"}
+        control.resume(run.pk, by="tester")
+
+
 def test_a_pause_of_a_run_whose_worker_died_can_be_taken_back(workspace: Any) -> None:
     run = make_run(workspace, status="queued", wanted="pause", epoch=2)
     control.resume(run.pk, by="tester")
