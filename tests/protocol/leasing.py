@@ -87,7 +87,7 @@ def _stops(world: World, s: int, slot: Slot, scenario: Scenario) -> Iterator[Dra
 
 
 def _reaps(world: World, scenario: Scenario) -> Iterator[Draft]:
-    """leases.reap: look, declare dead by compare and set, queue the runs of the dead: three transactions"""
+    """reaping.reap: look, declare dead by compare and set, queue the runs of the dead: three transactions"""
     processes = {slot.worker for slot in world.slots}
     if world.suspect is None:
         for worker in world.workers:

@@ -1,7 +1,7 @@
-"""What others do to a run that they don't hold, one transaction each: control.py and leases.py on the model's tables.
+"""What others do to a run that they don't hold, one transaction each.
 
-The product does it by the ORM; here it is written anew, by the same pure functions, and the tests on the real
-databases compare the two.
+The product does it by the ORM (control.py, reaping.py, queueing.py, waking.py); here it is written anew, by the same
+pure functions, and the tests on the real databases compare the two.
 """
 
 from __future__ import annotations
@@ -104,14 +104,14 @@ def retry(tables: Tables, index: int) -> None:
 
 
 def requeue(tables: Tables, index: int) -> None:
-    """leases._requeue"""
+    """queueing.requeue"""
     row = tables.rows[index]
     epoch = row.epoch if tables.flaws.epochs_stand_still else row.epoch + 1
     tables.rows[index] = row._replace(status="queued", worker=None, epoch=epoch, holder=None)
 
 
 def wake_due(tables: Tables, index: int) -> None:
-    """leases.wake_due, for a run whose timer is due"""
+    """waking.wake_due, for a run whose timer is due"""
     row = tables.rows[index]
     if row.is_paused:
         waits = (wait if wait.due_at is None else _met(wait) for wait in row.waits)
@@ -126,5 +126,5 @@ def _met(wait: WaitRecord) -> WaitRecord:
 
 
 def wake_for_workflows(tables: Tables, index: int) -> None:
-    """leases.wake_for_workflows"""
+    """waking.wake_for_workflows"""
     tables.rows[index] = tables.rows[index]._replace(status="queued", waits=())
