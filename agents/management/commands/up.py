@@ -11,12 +11,9 @@ from django.conf import settings
 from django.core.management import BaseCommand, CommandError
 
 from agents.management.children import Program, agentsite
-from agents.management.clusters import cluster_programs
+from agents.management.clusters import STOP_MARGIN, cluster_programs
 from agents.management.preparing import prepare
 from agents.management.supervisor import Supervisor
-
-# Beyond the workers' own grace period: they must have time to give their leases back.
-EXTRA_GRACE = 10.0
 
 
 class Command(BaseCommand):
@@ -47,7 +44,7 @@ class Command(BaseCommand):
                 link = started.login_url.replace(f"//localhost:{settings.PORT}/", f"//localhost:{port}/")
                 self._say(f"log in as admin, once and within 24 hours, by this link:\n\n    {link}\n")
 
-        supervisor = Supervisor(programs, grace=settings.GRACE_SECONDS + EXTRA_GRACE, say=self._say)
+        supervisor = Supervisor(programs, grace=settings.GRACE_SECONDS + STOP_MARGIN, say=self._say)
         sys.exit(supervisor.run(is_ready=lambda: is_answering(host, port), when_ready=announce))
 
     def _say(self, text: str) -> None:

@@ -10,11 +10,9 @@ from django.conf import settings
 from django.core.management import BaseCommand
 
 from agents.management.children import agentsite
-from agents.management.clusters import QUEUE_VARIABLE, QUEUES, cluster_programs
+from agents.management.clusters import QUEUE_VARIABLE, QUEUES, STOP_MARGIN, cluster_programs
 from agents.management.supervisor import Supervisor
 from agents.queue.cluster import run_cluster
-
-EXTRA_GRACE = 15.0
 
 
 class Command(BaseCommand):
@@ -25,7 +23,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: object, queue: str | None, **options: object) -> None:
         if queue is None:
-            supervisor = Supervisor(cluster_programs(), grace=settings.GRACE_SECONDS + EXTRA_GRACE, say=self._say)
+            supervisor = Supervisor(cluster_programs(), grace=settings.GRACE_SECONDS + STOP_MARGIN, say=self._say)
             sys.exit(supervisor.run())
         if os.environ.get(QUEUE_VARIABLE, QUEUES[0]) != queue:
             command = agentsite("worker", "--queue", queue)
