@@ -22,15 +22,14 @@ class WorkerClock:
     """
 
     def __init__(self) -> None:
-        self._base = datetime.now(UTC)
-        self._read_at = time.monotonic()
+        self.set(datetime.now(UTC))
 
     def now(self) -> datetime:
-        return self._base + timedelta(seconds=time.monotonic() - self._read_at)
+        return datetime.fromtimestamp(self._zero + time.monotonic(), UTC)
 
     def set(self, now: datetime) -> None:
         """Take over the database's time."""
-        self._base, self._read_at = now, time.monotonic()
+        self._zero = now.timestamp() - time.monotonic()
 
 
 class ManualClock:

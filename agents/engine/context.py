@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 THINK_RETRY = Retry(max_attempts=5, first=1.0, factor=2.0, max=60.0)
 THINK_TIMEOUT = 300.0
+STEP_RETRY = Retry()
 
 
 class Context:
@@ -154,7 +155,7 @@ class Context:
             input=lambda: dict(asked.arguments),
             label=spec.kind if spec else "act",
             effect=effect,
-            retry=retry or (spec.retry if spec else None) or Retry(),
+            retry=retry or (spec.retry if spec else None) or STEP_RETRY,
             timeout=timeout if timeout is not None else (spec.timeout if spec else None),
         )
         try:
@@ -200,7 +201,7 @@ class Context:
             digest=digest(given) if given else "",
             input=lambda: given or None,
             effect=effect,
-            retry=retry or Retry(),
+            retry=retry or STEP_RETRY,
             timeout=timeout,
         )
         return (await perform(self._x, scope, plan, execute))[1]

@@ -11,6 +11,7 @@ from uuid_utils.compat import uuid7
 
 from agents.engine.canonical import JSON, clean_text, encode
 from agents.engine.errors import NotEncodable, StepFailed
+from agents.engine.recording import put_step
 from agents.engine.records import ON_CANCEL, Change, ChildRecord, Finish, Park, Release, StepState, Target, WaitRecord
 from agents.engine.registry import cancel_handler
 
@@ -100,7 +101,7 @@ def _close_open_steps(x: Execution) -> None:
         if step.streamed:
             error["partial"] = clean_text("".join(step.streamed))
         change = x.change()
-        change.steps[key] = step.record.follow(status=status, finished_at=x.stamp(), error=encode(error))
+        put_step(x, step.record.follow(status=status, finished_at=x.stamp(), error=encode(error)))
         change.streamed.append(key)
         x.log("step_interrupted", {"key": key, "attempt": step.record.attempt, "status": status})
 

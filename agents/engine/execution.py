@@ -22,6 +22,7 @@ from agents.engine.errors import LeaseLost, Sealed
 from agents.engine.journal.store import Unwritable
 from agents.engine.marks import Marks, mark_of
 from agents.engine.ports import AgentConfig, Ports
+from agents.engine.recording import update_step
 from agents.engine.records import (
     Change,
     Claimed,
@@ -338,6 +339,11 @@ class Execution:
 
     # -- for the context -----------------------------------------------------------------------------------------
 
+    @property
+    def is_open(self) -> bool:
+        """Whether new steps may start at once, so that there is no need to wait at the gate."""
+        return not (self.hold or self.sealed or self.wanted == "cancel")
+
     async def gate(self) -> None:
         """Let nothing new start while the run is paused or its worker stops, or ever again once it is cancelled."""
         if self.sealed or self.wanted == "cancel":
@@ -364,12 +370,13 @@ class Execution:
     def close_step(self, key: str, why: str) -> None:
         """Record that a step of an abandoned branch was interrupted; nobody will ask for its outcome."""
         step = self.open.pop(key)
-        record = step.record.follow(
+        record = update_step(
+            self,
+            step.record,
             status="unknown" if step.record.effect == "unsafe" else "interrupted",
             finished_at=self.stamp(),
             error=encode({"type": "Abandoned", "message": why}),
         )
-        self.steps[key] = self.change().steps[key] = record
         self.change().streamed.append(key)
         self.log("step_interrupted", {"key": key, "attempt": record.attempt, "reason": why})
 
@@ -398,9 +405,9 @@ class Execution:
             depth=claimed.depth,
         )
 
-    def log(self, kind: str, data: JSON) -> EventRecord:
-        """Add an entry to the run's log, with the change that is gathering."""
-        event = EventRecord(kind, self.stamp(), encode(data))
+    def log(self, kind: str, data: JSON, at: datetime | None = None) -> EventRecord:
+        """Add an entry to the run's log, with the change that is gathering; `at` is a stamp that was given before."""
+        event = EventRecord(kind, at or self.stamp(), encode(data))
         self.change().events.append(event)
         return event
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import zstandard
@@ -34,7 +35,13 @@ async def outcome_of(x: Execution, record: StepRecord) -> JSON:
 
 def record_step(x: Execution, key: str, plan: Plan, **values: Any) -> StepRecord:
     """Put a new step into the change that is gathering."""
-    record = x.change().steps[key] = new_step(x, key, plan, **values)
+    return put_step(x, new_step(x, key, plan, **values))
+
+
+def put_step(x: Execution, record: StepRecord) -> StepRecord:
+    """Put a step's state into the change that is gathering."""
+    record.is_put = True
+    x.steps[record.key] = x.change().steps[record.key] = record
     return record
 
 
@@ -57,9 +64,7 @@ def new_step(x: Execution, key: str, plan: Plan, **values: Any) -> StepRecord:
 
 def update_step(x: Execution, record: StepRecord, **changes: Any) -> StepRecord:
     """Put a step's next state into the change that is gathering."""
-    new = record.follow(**changes)
-    x.steps[record.key] = x.change().steps[record.key] = new
-    return new
+    return put_step(x, record.follow(**changes))
 
 
 def finish_step(x: Execution, record: StepRecord, text: str, **changes: Any) -> StepRecord:
@@ -71,19 +76,20 @@ def finish_step(x: Execution, record: StepRecord, text: str, **changes: Any) -> 
     else:
         changes["outcome"] = text
     new = update_step(x, record, status="succeeded", finished_at=x.stamp(), error=None, **changes)
-    log_step(x, "step_finished", new)
+    log_step(x, "step_finished", new, at=new.finished_at)
     return new
 
 
-def fail_step(x: Execution, record: StepRecord, error: JSON) -> StepRecord:
-    """Put a step's failure into the change that is gathering."""
-    new = update_step(x, record, status="failed", finished_at=x.stamp(), error=encode(error))
-    log_step(x, "step_failed", new, error=error)
+def fail_step(x: Execution, record: StepRecord, error: JSON, **changes: Any) -> StepRecord:
+    """Put a step's failure into the change that is gathering; it has no outcome."""
+    nothing = {"outcome": None, "large": None}
+    new = update_step(x, record, status="failed", finished_at=x.stamp(), error=encode(error), **nothing, **changes)
+    log_step(x, "step_failed", new, at=new.finished_at, error=error)
     return new
 
 
-def log_step(x: Execution, kind: str, record: StepRecord, **more: JSON) -> EventRecord:
-    """Log what happened to a step."""
+def log_step(x: Execution, kind: str, record: StepRecord, *, at: datetime | None = None, **more: JSON) -> EventRecord:
+    """Log what happened to a step, now or at a time that was stamped before."""
     data: dict[str, JSON] = {
         "key": record.key,
         "kind": record.kind,
@@ -97,7 +103,9 @@ def log_step(x: Execution, kind: str, record: StepRecord, **more: JSON) -> Event
         if record.input_tokens or record.output_tokens:
             data["tokens"] = record.input_tokens + record.output_tokens
             data["cost_microusd"] = record.cost_microusd
-    return x.log(kind, data | more)
+    if more:
+        data |= more
+    return x.log(kind, data, at)
 
 
 def with_entry(record: StepRecord, entry: dict[str, JSON]) -> str:

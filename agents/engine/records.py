@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 from uuid import UUID
 
 Status = Literal["queued", "running", "waiting", "succeeded", "failed", "cancelled"]
@@ -25,7 +25,8 @@ class StepRecord:
 
     `is_stored` says that the tables already have a row for this key, so that the journal updates instead of inserting;
     `previous` is the state before this one, as long as it may not have been written yet. `is_counted` says that an
-    earlier state was done, so that the run's totals have it already.
+    earlier state was done, so that the run's totals have it already. `is_put` says that it was put into a change, so
+    that it may be in the writer's hands and must not be touched any more.
     """
 
     key: str
@@ -48,10 +49,16 @@ class StepRecord:
     finished_at: datetime | None = None
     is_stored: bool = False
     is_counted: bool = False
+    is_put: bool = False
     previous: StepRecord | None = None
 
     def follow(self, **changes: Any) -> StepRecord:
-        """Give the record's next state; this one may be in the writer's hands and is not touched."""
+        """Give the record's next state: a new record, or this one if nobody else has seen it yet."""
+        if not self.is_put:
+            self.is_counted |= self.is_done
+            for name, value in changes.items():
+                setattr(self, name, value)
+            return self
         # Written out: dataclasses.replace costs ten times as much, twice per step.
         new = StepRecord(
             self.key,
@@ -91,8 +98,7 @@ class StepRecord:
         return self.status in ("succeeded", "failed")
 
 
-@dataclass(frozen=True, slots=True)
-class EventRecord:
+class EventRecord(NamedTuple):
     """An entry for the run's log; its number is given when it is written. `data` is JSON text."""
 
     kind: str
@@ -275,8 +281,7 @@ class RunRow:
     finished_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Committed:
+class Committed(NamedTuple):
     """The change stands in the tables. `parked` is False if a park was refused because somebody spoke meanwhile."""
 
     wakes: int

@@ -27,7 +27,16 @@ from agents.engine.execution import OpenStep
 from agents.engine.journal.store import Unwritable
 from agents.engine.marks import blocked_name, mark_of
 from agents.engine.plans import Attempt, Executor, Plan
-from agents.engine.recording import fail_step, finish_step, log_step, new_step, outcome_of, update_step, with_entry
+from agents.engine.recording import (
+    fail_step,
+    finish_step,
+    log_step,
+    new_step,
+    outcome_of,
+    put_step,
+    update_step,
+    with_entry,
+)
 from agents.engine.records import MessageRecord, StepRecord
 
 if TYPE_CHECKING:
@@ -59,7 +68,8 @@ async def perform(x: Execution, scope: Scope, plan: Plan, execute: Executor) -> 
 
 
 async def _execute(x: Execution, key: str, plan: Plan, execute: Executor, record: StepRecord | None) -> StepRecord:
-    await x.gate()
+    if not x.is_open:
+        await x.gate()
     if blocked := x.waiting.early(blocked_name(key)):
         record = await _after_blocks(x, blocked, record or new_step(x, key, plan), plan)
         if record.is_done:
@@ -80,7 +90,8 @@ async def _execute(x: Execution, key: str, plan: Plan, execute: Executor, record
 
 async def _attempt_until_done(x: Execution, record: StepRecord, plan: Plan, execute: Executor) -> StepRecord:
     while True:
-        await x.gate()
+        if not x.is_open:
+            await x.gate()
         step = x.open[record.key] = OpenStep(record, [])
         try:
             try:
@@ -108,8 +119,8 @@ async def _attempt_until_done(x: Execution, record: StepRecord, plan: Plan, exec
 def _note_start(x: Execution, record: StepRecord) -> None:
     """Put the start of an attempt into the change that is gathering; it rides the next batch."""
     if not x.sealed and x.steps.get(record.key) is record:
-        x.change().steps[record.key] = record
-        log_step(x, "step_started", record)
+        put_step(x, record)
+        log_step(x, "step_started", record, at=record.started_at if record.attempt == 1 else None)
 
 
 async def _declare_intent(x: Execution, record: StepRecord) -> None:
@@ -179,7 +190,9 @@ async def _record_success(x: Execution, step: OpenStep, attempt: Attempt, text: 
     try:
         await x.commit()
     except Unwritable as error:
-        record = fail_step(x, step.record, {"type": "NotEncodable", "message": f"The database refused it: {error}"})
+        described = {"type": "NotEncodable", "message": f"The database refused it: {error}"}
+        record = fail_step(x, record, described, input_tokens=0, output_tokens=0, cost_microusd=None)
+        record.is_counted = False  # The refused change was not.
         await x.commit()
     return record
 

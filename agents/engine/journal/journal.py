@@ -34,8 +34,6 @@ logger = logging.getLogger(__name__)
 
 MAX_CHANGES = 250
 """Fewer than a worker has slots: while one batch is written, the loop works on the answers of the one before."""
-LONG_BATCH = 0.004
-"""Seconds after which a batch has kept other writers waiting, where there can be only one."""
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 5.0
 
@@ -139,17 +137,13 @@ class Journal:
 
     async def write_forever(self) -> None:
         """Write batch after batch until cancelled."""
-        loop = asyncio.get_running_loop()
         while True:
             await self._dirty.wait()
             self._dirty.clear()
             entries = self._take()
             claim, self._claim = self._claim, None
             if entries or claim:
-                began = loop.time()
                 await self._write(entries, claim)
-                if self.store.courtesy and loop.time() - began > LONG_BATCH:
-                    await asyncio.sleep(self.store.courtesy)
             if self._entries or self._claim:
                 self._dirty.set()
             else:

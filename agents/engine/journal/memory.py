@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
@@ -127,9 +127,10 @@ class MemoryStore(Store):
         for id in ids:
             self.runs[id].waits.clear()
 
-    def claim(self, worker_id: int, request: ClaimRequest, now: datetime) -> list[Claimed]:
+    def claim(self, worker_id: int, request: ClaimRequest, now: datetime) -> Callable[[], list[Claimed]]:
         queued = sorted((run for run in self.runs.values() if run.row.status == "queued"), key=lambda run: run.rank)
-        return [self._claim(run, worker_id) for run in queued[: request.limit]]
+        claimed = [self._claim(run, worker_id) for run in queued[: request.limit]]
+        return lambda: claimed
 
     def _claim(self, run: MemoryRun, worker_id: int) -> Claimed:
         row, child = run.row, run.child
@@ -153,9 +154,9 @@ class MemoryStore(Store):
             created_at=child.created_at,
         )
 
-    def note_batch(self, worker_id: int, number: int) -> bool:
+    def note_batch(self, worker_id: int, number: int) -> Callable[[], bool]:
         self.batches[worker_id] = number
-        return True  # no answer is ever lost here
+        return lambda: True  # no answer is ever lost here
 
     def last_batch(self, worker_id: int) -> int:
         return self.batches.get(worker_id, 0)

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
+from operator import attrgetter
 from typing import Any, cast
 from uuid import UUID
 
@@ -29,61 +31,131 @@ from agents.engine.records import (
     WaitRecord,
 )
 
-INSERT_STEP = (
-    "INSERT INTO agents_step (status, attempt, attempts, digest, input, outcome, large, error, input_tokens,"
-    " output_tokens, cost_microusd, finished_at, effect, label, run_id, key, kind, name, started_at, superseded)"
-    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,0)"
+LONG_BATCH, COURTESY = 0.004, 0.003
+"""After a batch of so many seconds the file is left to other writers for so many: SQLite does not queue them, one that
+waits looks again now and then, and must find the file free."""
+MOST_ROWS = 128
+"""The most rows that one statement writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bulk:
+    """A statement for any number of rows: `before`, then `row` for each, then `after`.
+
+    sqlite3 lets go of the interpreter for each step of a statement and takes it back after; while the loop computes,
+    that costs more than the step itself. So many rows are written in one step.
+    """
+
+    before: str
+    row: str
+    after: str = ""
+
+    def write(self, connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Write rows by few statements; their sizes are powers of two, so that each is prepared once."""
+        done, size = 0, MOST_ROWS
+        while done < len(rows):
+            while size > len(rows) - done:
+                size //= 2
+            statement = f"{self.before} VALUES {','.join([self.row] * size)} {self.after}"
+            connection.execute(statement, [value for row in rows[done : done + size] for value in row])
+            done += size
+
+
+def _update(table: str, key: Sequence[str], values: Sequence[str], where: str = "") -> Bulk:
+    """Give the statement that updates rows by their key; an input or output that is not given stays as it is."""
+    names = (*key, *values)
+    numbers = range(len(key) + 1, len(names) + 1)
+    kept = ("input", "output")
+    pairs = zip(values, numbers, strict=True)
+    changes = ", ".join(
+        f"{name}=coalesce(v.column{i}, {name})" if name in kept else f"{name}=v.column{i}" for name, i in pairs
+    )
+    same = " AND ".join(f"{table}.{name}=v.column{i}" for i, name in enumerate(key, 1))
+    return Bulk(
+        f"UPDATE {table} SET {changes} FROM (",  # noqa: S608 (names of our own)
+        f"({','.join('?' * len(names))})",
+        f") AS v WHERE {same}{where}",
+    )
+
+
+STEP_CHANGES = (
+    "label",
+    "status",
+    "effect",
+    "attempt",
+    "attempts",
+    "digest",
+    "input",
+    "outcome",
+    "large",
+    "error",
+    "input_tokens",
+    "output_tokens",
+    "cost_microusd",
+    "finished_at",
 )
-UPDATE_STEP = (
-    "UPDATE agents_step SET status=?, attempt=?, attempts=?, digest=?, input=coalesce(?, input), outcome=?, large=?,"
-    " error=?, input_tokens=?, output_tokens=?, cost_microusd=?, finished_at=?, effect=?, label=?"
-    " WHERE run_id=? AND key=? AND NOT superseded"
+INSERT_STEPS = Bulk(
+    f"INSERT INTO agents_step (run_id, key, {', '.join(STEP_CHANGES)}, kind, name, started_at, superseded)",
+    "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,0)",
 )
+UPDATE_STEPS = _update("agents_step", ("run_id", "key"), STEP_CHANGES, " AND NOT agents_step.superseded")
+COUNTERS = ("wakes", "last_event", "steps_done", "input_tokens", "output_tokens", "cost_microusd")
+RUN_CHANGES = ("status", "reason", "wanted", "worker_id", "epoch", *COUNTERS, "output", "error", "finished_at")
+COUNT_RUNS = _update("agents_run", ("id",), COUNTERS)
+UPDATE_RUNS = _update("agents_run", ("id",), RUN_CHANGES)
+INSERT_RUNS = Bulk(
+    "INSERT INTO agents_run (id, workspace_id, agent_version_id, workflow, parent_id, parent_key, root_id, depth,"
+    " status, reason, wanted, priority, rank, input, epoch, wakes, last_event, steps_done, input_tokens, output_tokens,"
+    " cost_microusd, source, tags, idempotency_key, request_digest, created_at)",
+    "(?,?,?,?,?,?,?,?,'queued','','',?,?,?,0,0,1,0,0,0,0,'run','[]','','',?)",
+)
+INSERT_EVENTS = Bulk("INSERT INTO agents_runevent (run_id, number, kind, at, data)", "(?,?,?,?,?)")
+INSERT_WAITS = Bulk(
+    "INSERT INTO agents_wait (run_id, kind, key, name, due_at, needed, data, created_at)", "(?,?,?,?,?,?,?,?)"
+)
+INSERT_MESSAGES = Bulk(
+    "INSERT INTO agents_inbox (run_id, name, token, data, created_at)",
+    "(?,?,?,?,?)",
+    "ON CONFLICT (run_id, token) DO NOTHING",
+)
+# The rows come as one JSON text: for each row by itself sqlite3 would let go of the interpreter too.
 LOCK_RUNS = (
-    "SELECT id, status, reason, wanted, worker_id, epoch, wakes, last_event, steps_done, input_tokens, output_tokens,"
-    " cost_microusd, output, error, finished_at FROM agents_run WHERE id IN (SELECT value FROM json_each(?))"
+    "SELECT json_group_array(json_array(id, status, reason, wanted, worker_id, epoch, wakes, last_event, steps_done,"
+    " input_tokens, output_tokens, cost_microusd, NULL, NULL, finished_at))"
+    " FROM agents_run WHERE id IN (SELECT value FROM json_each(?))"
 )
-UPDATE_RUN = (
-    "UPDATE agents_run SET status=?, reason=?, wanted=?, worker_id=?, epoch=?, wakes=?, last_event=?, steps_done=?,"
-    " input_tokens=?, output_tokens=?, cost_microusd=?, output=coalesce(?, output), error=?, finished_at=? WHERE id=?"
-)
-COUNT_RUN = (
-    "UPDATE agents_run SET wakes=?, last_event=?, steps_done=?, input_tokens=?, output_tokens=?, cost_microusd=?"
-    " WHERE id=?"
-)
-CLAIM = """
-UPDATE agents_run SET status='running', worker_id=?, epoch=epoch+1, reason='', started_at=coalesce(started_at, ?)
-WHERE id IN (SELECT id FROM agents_run WHERE status='queued' AND NOT suspect
+DUE_RUNS = """
+SELECT json_group_array(json_array(id, epoch + 1, workspace_id, workflow, agent_version_id, input, parent_id,
+ parent_key, root_id, depth, priority, wakes, wanted, last_event, created_at, suspect))
+FROM (SELECT * FROM agents_run WHERE status='queued' AND NOT suspect
  AND EXISTS (SELECT 1 FROM agents_worker w WHERE w.id = ? AND w.state IN ('alive', 'draining')) ORDER BY rank LIMIT ?)
-RETURNING id, epoch, workspace_id, workflow, agent_version_id, input, parent_id, parent_key, root_id, depth, priority,
- wakes, wanted, last_event, created_at, suspect, rank
 """
-CLAIM_SUSPECT = CLAIM.replace("NOT suspect", "suspect")
-INSERT_RUN = """
-INSERT INTO agents_run (id, workspace_id, agent_version_id, workflow, parent_id, parent_key, root_id, depth, status,
- reason, wanted, priority, rank, input, epoch, wakes, last_event, steps_done, input_tokens, output_tokens,
- cost_microusd, source, tags, idempotency_key, request_digest, created_at)
-VALUES (?,?,?,?,?,?,?,?,'queued','','',?,?,?,0,0,1,0,0,0,0,'run','[]','','',?)
-"""
+DUE_SUSPECTS = DUE_RUNS.replace("NOT suspect", "suspect")
+CLAIM = (
+    "UPDATE agents_run SET status='running', worker_id=?, epoch=epoch+1, reason='', started_at=coalesce(started_at, ?)"
+    " WHERE id IN (SELECT value FROM json_each(?))"
+)
 
 
 class SqliteStore(Store):
     """The journal's tables in one SQLite file."""
-
-    # SQLite does not queue its writers: one that waits looks again now and then, and must find the file free.
-    courtesy = 0.003
 
     def __init__(self, path: str, *, busy_timeout: float = 20.0, synchronous: str = "FULL") -> None:
         self.path = path
         self.busy_timeout = busy_timeout
         self.synchronous = synchronous
         self._connection: sqlite3.Connection | None = None
+        self._leave_free_until = 0.0
 
     @property
     def connection(self) -> sqlite3.Connection:
         if self._connection is None:
             self._connection = sqlite3.connect(
-                self.path, timeout=self.busy_timeout, isolation_level=None, check_same_thread=False
+                self.path,
+                timeout=self.busy_timeout,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=512,
             )
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute(f"PRAGMA synchronous={self.synchronous}")
@@ -96,11 +168,15 @@ class SqliteStore(Store):
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
+        time.sleep(max(0.0, self._leave_free_until - time.monotonic()))
         try:
             self.connection.execute("BEGIN IMMEDIATE")
+            began = time.monotonic()
             try:
                 yield
                 self.connection.execute("COMMIT")
+                ended = time.monotonic()
+                self._leave_free_until = ended + COURTESY if ended - began > LONG_BATCH else 0.0
             except BaseException:
                 if self.connection.in_transaction:
                     self.connection.execute("ROLLBACK")
@@ -112,56 +188,36 @@ class SqliteStore(Store):
             raise Unwritable(str(error)) from error
 
     def lock_runs(self, ids: Sequence[UUID]) -> dict[UUID, RunRow]:
-        cursor = self.connection.execute(LOCK_RUNS, (_ids(ids),))
-        rows = ((UUID(row[0]), *row[1:14], _when(row[14])) for row in cursor)
+        text = self.connection.execute(LOCK_RUNS, (_ids(ids),)).fetchone()[0]
+        rows = ((UUID(row[0]), *row[1:14], _when(row[14])) for row in orjson.loads(text))
         return {row[0]: RunRow(*row) for row in rows}
 
     def update_runs(self, rows: Sequence[RunRow]) -> None:
         # A run that goes on changes in its counters only: half the columns, most of the time.
-        counted = [row for row in rows if row.status == "running"]
-        moved = [row for row in rows if row.status != "running"]
-        self.connection.executemany(
-            COUNT_RUN,
+        COUNT_RUNS.write(self.connection, [(r.id.hex, *_counters(r)) for r in rows if r.status == "running"])
+        UPDATE_RUNS.write(
+            self.connection,
             [
                 (
-                    row.wakes,
-                    row.last_event,
-                    row.steps_done,
-                    row.input_tokens,
-                    row.output_tokens,
-                    row.cost_microusd,
                     row.id.hex,
-                )
-                for row in counted
-            ],
-        )
-        self.connection.executemany(
-            UPDATE_RUN,
-            [
-                (
                     row.status,
                     row.reason,
                     row.wanted,
                     row.worker_id,
                     row.epoch,
-                    row.wakes,
-                    row.last_event,
-                    row.steps_done,
-                    row.input_tokens,
-                    row.output_tokens,
-                    row.cost_microusd,
+                    *_counters(row),
                     row.output,
                     row.error,
                     _stamp(row.finished_at),
-                    row.id.hex,
                 )
-                for row in moved
+                for row in rows
+                if row.status != "running"
             ],
         )
 
     def insert_runs(self, runs: Sequence[NewRun]) -> None:
-        self.connection.executemany(
-            INSERT_RUN,
+        INSERT_RUNS.write(
+            self.connection,
             [
                 (
                     run.child.id.hex,
@@ -194,15 +250,16 @@ class SqliteStore(Store):
         run = self.connection.executemany
         if superseded := [(c.run_id.hex, key) for c in changes for key in c.superseded]:
             run("UPDATE agents_step SET superseded=1 WHERE run_id=? AND key=? AND NOT superseded", superseded)
-        new: list[tuple[Any, ...]] = []
-        old: list[tuple[Any, ...]] = []
-        for change in changes:
-            for step in change.steps.values():
-                (old if step.is_stored else new).append(_step_row(change.run_id, step))
-        if new:
-            run(INSERT_STEP, new)
-        if old:
-            run(UPDATE_STEP, [row[:16] for row in old])
+        steps = [(change.run_id.hex, step) for change in changes for step in change.steps.values()]
+        INSERT_STEPS.write(
+            self.connection,
+            [
+                (*_step_row(id, step), step.kind, step.name, _stamp(step.started_at))
+                for id, step in steps
+                if not step.is_stored
+            ],
+        )
+        UPDATE_STEPS.write(self.connection, [_step_row(id, step) for id, step in steps if step.is_stored])
         if larges := [(large.id.hex, c.run_id.hex, large.data) for c in changes for large in c.larges]:
             run("INSERT INTO agents_largeoutcome (id, run_id, data) VALUES (?,?,?)", larges)
         if consumed := [(_stamp(now), id) for c in changes for id in c.consumed]:
@@ -217,18 +274,14 @@ class SqliteStore(Store):
             )
 
     def insert_events(self, events: Sequence[tuple[UUID, int, EventRecord]]) -> None:
-        self.connection.executemany(
-            "INSERT INTO agents_runevent (run_id, number, kind, at, data) VALUES (?,?,?,?,?)",
+        INSERT_EVENTS.write(
+            self.connection,
             [(run_id.hex, number, event.kind, _stamp(event.at), event.data) for run_id, number, event in events],
         )
 
     def insert_messages(self, messages: Sequence[MessageRecord], now: datetime) -> None:
         stamp = _stamp(now)
-        self.connection.executemany(
-            "INSERT INTO agents_inbox (run_id, name, token, data, created_at) VALUES (?,?,?,?,?)"
-            " ON CONFLICT (run_id, token) DO NOTHING",
-            [(m.run_id.hex, m.name, m.token, m.data, stamp) for m in messages],
-        )
+        INSERT_MESSAGES.write(self.connection, [(m.run_id.hex, m.name, m.token, m.data, stamp) for m in messages])
 
     def waits_of(self, ids: Sequence[UUID]) -> dict[UUID, list[WaitRecord]]:
         if not ids:
@@ -245,27 +298,34 @@ class SqliteStore(Store):
 
     def insert_waits(self, waits: Sequence[tuple[UUID, WaitRecord]], now: datetime) -> None:
         stamp = _stamp(now)
-        self.connection.executemany(
-            "INSERT INTO agents_wait (run_id, kind, key, name, due_at, needed, data, created_at)"
-            " VALUES (?,?,?,?,?,?,?,?)",
+        INSERT_WAITS.write(
+            self.connection,
             [(id.hex, w.kind, w.key, w.name, _stamp(w.due_at), w.needed, w.data, stamp) for id, w in waits],
         )
 
     def delete_waits(self, ids: Iterable[UUID]) -> None:
-        self.connection.executemany("DELETE FROM agents_wait WHERE run_id=?", [(id.hex,) for id in ids])
+        self.connection.execute(
+            "DELETE FROM agents_wait WHERE run_id IN (SELECT value FROM json_each(?))", (_ids(ids),)
+        )
 
-    def claim(self, worker_id: int, request: ClaimRequest, now: datetime) -> list[Claimed]:
+    def claim(self, worker_id: int, request: ClaimRequest, now: datetime) -> Callable[[], list[Claimed]]:
+        rows: list[list[Any]] = []
         if request.is_empty and request.full:
-            suspects = self.connection.execute(CLAIM_SUSPECT, (worker_id, _stamp(now), worker_id, 1)).fetchall()
-            if suspects:
-                return [_claimed(row) for row in suspects]
-        rows = self.connection.execute(CLAIM, (worker_id, _stamp(now), worker_id, request.limit)).fetchall()
-        rows.sort(key=lambda row: row[16])
-        return [_claimed(row) for row in rows]
+            rows = self._due(DUE_SUSPECTS, worker_id, 1)
+        rows = rows or self._due(DUE_RUNS, worker_id, request.limit)
+        if rows:
+            ids = orjson.dumps([row[0] for row in rows]).decode()
+            self.connection.execute(CLAIM, (worker_id, _stamp(now), ids))
+        return lambda: [_claimed(row) for row in rows]
 
-    def note_batch(self, worker_id: int, number: int) -> bool:
+    def _due(self, statement: str, worker_id: int, limit: int) -> list[list[Any]]:
+        text = self.connection.execute(statement, (worker_id, limit)).fetchone()[0]
+        return cast(list[list[Any]], orjson.loads(text))
+
+    def note_batch(self, worker_id: int, number: int) -> Callable[[], bool]:
         statement = "UPDATE agents_worker SET batch=? WHERE id=? AND batch<?"
-        return self.connection.execute(statement, (number, worker_id, number)).rowcount == 1
+        is_new = self.connection.execute(statement, (number, worker_id, number)).rowcount == 1
+        return lambda: is_new
 
     def last_batch(self, worker_id: int) -> int:
         with self._reading():
@@ -333,6 +393,9 @@ class SqliteStore(Store):
             raise Unavailable(str(error)) from error
 
 
+_counters = attrgetter(*COUNTERS)
+
+
 def _ids(ids: Iterable[UUID]) -> str:
     return orjson.dumps([id.hex for id in ids]).decode()
 
@@ -349,9 +412,13 @@ def _when(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-def _step_row(run_id: UUID, step: StepRecord) -> tuple[Any, ...]:
+def _step_row(run_id: str, step: StepRecord) -> tuple[Any, ...]:
     return (
+        run_id,
+        step.key,
+        step.label,
         step.status,
+        step.effect,
         step.attempt,
         step.attempts,
         step.digest,
@@ -363,13 +430,6 @@ def _step_row(run_id: UUID, step: StepRecord) -> tuple[Any, ...]:
         step.output_tokens,
         step.cost_microusd,
         _stamp(step.finished_at),
-        step.effect,
-        step.label,
-        run_id.hex,
-        step.key,
-        step.kind,
-        step.name,
-        _stamp(step.started_at),
     )
 
 
@@ -395,7 +455,7 @@ def _artifact_row(change: Change, artifact: Any) -> tuple[Any, ...]:
     )
 
 
-def _claimed(row: tuple[Any, ...]) -> Claimed:
+def _claimed(row: Sequence[Any]) -> Claimed:
     parent, root, created_at = row[6], row[8], _when(row[14])
     assert created_at is not None
     ids = (UUID(parent) if parent else None, row[7], UUID(root) if root else None)

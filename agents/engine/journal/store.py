@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import attrgetter
 from uuid import UUID
 
 from agents.engine.canonical import encode
@@ -41,6 +42,8 @@ RUN_COST_US = 50_000
 PRIORITY_BOOST_US = 900_000_000
 """One level of priority is worth a quarter of an hour in the queue: it overtakes, and nobody starves."""
 
+_AS_NUMBER = attrgetter("int")
+"""Sorts ids by their number, as the databases do; UUID's own comparison costs a call per pair."""
 POSTPONED = Postponed()
 REFUSED = Refused()
 
@@ -83,8 +86,6 @@ class Unwritable(Exception):
 class Store(ABC):
     """The tables as the journal sees them. Not thread-safe: one thread and one connection each."""
 
-    courtesy = 0.0
-    """Seconds to leave to other writers after a long batch, where there can be only one."""
     attempted: BatchResult | None = None
     """The result of the last batch that got as far as its commit; it holds if `last_batch` gives its number."""
 
@@ -96,19 +97,23 @@ class Store(ABC):
         """
         with self.transaction():
             # First of all: this waits for an earlier attempt whose connection broke but which is still committing.
-            if not self.note_batch(worker_id, batch.number):
+            is_new = self.note_batch(worker_id, batch.number)
+            # Claims come before locks: a claimed parent that a sub-run of this batch wakes is read as claimed.
+            is_claiming = batch.claim is not None and batch.claim.limit > 0
+            claimed = self.claim(worker_id, batch.claim, now) if batch.claim and is_claiming else list
+            rows = self.lock_runs(_ids_to_lock(batch.changes)) if batch.changes else {}
+            if not is_new():
                 raise Unavailable("the batch was written before, or its worker is gone")
-            answers, writes = self._settle(worker_id, batch.changes, now)
+            answers, writes = self._settle(worker_id, batch.changes, rows, now)
             self._write_all(writes, now)
-            claimed = self.claim(worker_id, batch.claim, now) if batch.claim and batch.claim.limit > 0 else []
-            self.announce(live=bool(writes.events or claimed), queue=writes.has_news)
-            result = self.attempted = BatchResult(answers, claimed)
+            result = BatchResult(answers, claimed())
+            self.announce(live=bool(writes.events or result.claimed), queue=writes.has_news)
+            self.attempted = result
         return result
 
-    def _settle(self, worker_id: int, changes: Sequence[Change], now: datetime) -> tuple[list[Answer], Writes]:
-        ids = {change.run_id for change in changes}
-        ids |= {change.parent_id for change in changes if change.parent_id and isinstance(change.ending, Finish)}
-        rows = self.lock_runs(sorted(ids)) if ids else {}
+    def _settle(
+        self, worker_id: int, changes: Sequence[Change], rows: dict[UUID, RunRow], now: datetime
+    ) -> tuple[list[Answer], Writes]:
         writes = Writes()
         accepted = [self._is_writable(change, rows, worker_id) for change in changes]
         finished = [c for c, a in zip(changes, accepted, strict=True) if a is None and isinstance(c.ending, Finish)]
@@ -231,16 +236,17 @@ class Store(ABC):
     def delete_waits(self, ids: Iterable[UUID]) -> None: ...
 
     @abstractmethod
-    def claim(self, worker_id: int, request: ClaimRequest, now: datetime) -> list[Claimed]:
+    def claim(self, worker_id: int, request: ClaimRequest, now: datetime) -> Callable[[], list[Claimed]]:
         """Hand up to `limit` queued runs to the worker, those of the lowest rank first.
 
         A worker that others declared dead gets none, also before it finds out itself. Suspects are handed out one at a
-        time, each to a worker that holds nothing else.
+        time, each to a worker that holds nothing else. The answer is asked for later, so that a database may be sent
+        several statements at once.
         """
 
     @abstractmethod
-    def note_batch(self, worker_id: int, number: int) -> bool:
-        """Note the batch with its worker; False if this batch or a later one was noted before."""
+    def note_batch(self, worker_id: int, number: int) -> Callable[[], bool]:
+        """Note the batch with its worker; the answer, asked for later, is False if it or a later one was noted."""
 
     @abstractmethod
     def last_batch(self, worker_id: int) -> int:
@@ -268,6 +274,12 @@ class Store(ABC):
     @abstractmethod
     def close(self) -> None:
         """Drop the connection; the next call opens a new one."""
+
+
+def _ids_to_lock(changes: Iterable[Change]) -> list[UUID]:
+    ids = {change.run_id for change in changes}
+    ids |= {change.parent_id for change in changes if change.parent_id and isinstance(change.ending, Finish)}
+    return sorted(ids, key=_AS_NUMBER)
 
 
 def child_message(change: Change) -> MessageRecord:
