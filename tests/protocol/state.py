@@ -7,7 +7,6 @@ compares them and nothing else. So the world is finite although crashes, pauses 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from operator import is_
 from typing import NamedTuple
 
@@ -229,7 +228,7 @@ def _renamed(slot: Slot, execs: list[Exec], names: dict[int, int], wakes: dict[i
         # Its leases follow the executions; a lease whose execution is gone has nobody to answer to.
         new = {_lease(a): _lease(b) for a, b in zip(sorted(slot.execs, key=_lease), execs, strict=True)}
         answers = (
-            replace(answer, wakes=wakes[run][answer.wakes])
+            answer._replace(wakes=wakes[run][answer.wakes])
             if isinstance(answer, Committed) and run in wakes
             else answer
             for (run, _), answer in zip(unsure.leases, unsure.answers, strict=True)

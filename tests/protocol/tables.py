@@ -6,7 +6,7 @@ and parking are the product's code.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -181,12 +181,12 @@ class Tables(Store):
     def transaction(self) -> Iterator[None]:
         yield
 
-    def note_batch(self, worker_id: int, number: int) -> bool:
+    def note_batch(self, worker_id: int, number: int) -> Callable[[], bool]:
         worker = self.workers.get(worker_id)
-        if worker is None or (worker.batch >= number and not self.flaws.batch_number_unchecked):
-            return False
-        self.workers[worker_id] = worker._replace(batch=number)
-        return True
+        is_new = worker is not None and (worker.batch < number or self.flaws.batch_number_unchecked)
+        if worker is not None and is_new:
+            self.workers[worker_id] = worker._replace(batch=number)
+        return lambda: is_new
 
     def last_batch(self, worker_id: int) -> int:
         worker = self.workers.get(worker_id)
@@ -281,7 +281,7 @@ class Tables(Store):
         hold = "pause" if row.wanted == "pause" else ""
         return Exec(index, epoch, phase, seen=row.wakes, known=row.wakes, wanted=row.wanted, hold=hold)
 
-    def claim(self, worker_id: int, request: ClaimRequest, now: datetime) -> list[Claimed]:
+    def claim(self, worker_id: int, request: ClaimRequest, now: datetime) -> Callable[[], list[Claimed]]:
         raise NotImplementedError  # claims are transitions of their own
 
     def announce(self, *, live: bool, queue: bool) -> None:
