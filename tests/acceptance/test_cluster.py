@@ -93,6 +93,7 @@ def events_of(world: World, run: str, kind: str) -> list[Any]:
     return [data if isinstance(data, dict) else json.loads(data) for (data,) in world.rows(statement, run, kind)]
 
 
+@pytest.mark.fault(8)
 def test_each_part_that_is_killed_or_stopped_is_replaced(world: World) -> None:
     cluster = world.start_workers()
     parts = family(cluster, world)
@@ -173,6 +174,7 @@ def test_a_step_that_blocks_the_loop_fails_after_its_attempts(world: World) -> N
     assert world.events_have_no_gaps()
 
 
+@pytest.mark.fault(3)
 @pytest.mark.timeout(90)
 def test_runs_that_kill_their_worker_each_time_are_ended_and_nobody_else(world: World) -> None:
     world.start_workers()
@@ -194,6 +196,7 @@ def test_runs_that_kill_their_worker_each_time_are_ended_and_nobody_else(world: 
     assert world.events_have_no_gaps()
 
 
+@pytest.mark.fault(21)
 def test_tasks_that_cannot_be_done_are_set_aside(world: World) -> None:
     cluster = world.start_workers(queue="tools", WORKERS="1", Q_CLUSTER_NAME="tools")
     broken = "from django_q.models import OrmQ; from django.utils import timezone;" + "".join(

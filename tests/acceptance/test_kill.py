@@ -102,6 +102,7 @@ def test_a_killed_cluster_and_a_new_one(world: World) -> None:
     assert world.events_have_no_gaps()
 
 
+@pytest.mark.fault(4)
 def test_a_signal_to_the_whole_group_drains(world: World) -> None:
     first = world.start_workers()
     quick = world.queue("patient", seconds=1.5)

@@ -57,6 +57,7 @@ def web(instance: Instance) -> Process:
     return instance.start_web()
 
 
+@pytest.mark.fault(33)
 @pytest.mark.timeout(170)
 def test_dropped_and_resumed_fifty_times_under_load(instance: Instance, web: Process) -> None:
     runs = _python(instance, MAKE_RUNS).split()

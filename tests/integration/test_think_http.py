@@ -152,6 +152,7 @@ def test_unavailable_with_a_time_to_come_back(server: ModelServer) -> None:
     assert caught.value.retry_after == 4.0
 
 
+@pytest.mark.fault(48)
 @pytest.mark.parametrize("clean", [False, True], ids=["connection closed", "no reason to end"])
 @pytest.mark.parametrize("after", [1, 4])
 def test_a_cut_answer_may_be_tried_again(server: ModelServer, clean: bool, after: int) -> None:
@@ -167,6 +168,7 @@ def test_a_cut_tool_call_may_be_tried_again(server: ModelServer) -> None:
         ask(server, Cut("", after=3, clean=True, calls=(Call("lookup", {"word": "long word"}),)), tools=(LOOKUP,))
 
 
+@pytest.mark.fault(48)
 @pytest.mark.parametrize("raw", ['{"word": "a"', "[1, 2]", "word=a"])
 def test_unreadable_arguments_may_be_tried_again(server: ModelServer, raw: str) -> None:
     with pytest.raises(MalformedAnswer, match="lookup"):
@@ -310,6 +312,7 @@ def run_react(server: ModelServer, *entries: Entry) -> TestRun:
     return WorkflowTest(model=access, tools=_Lookup(), agent=agent).run(react, "What is a word?")
 
 
+@pytest.mark.fault(48)
 def test_react_through_all_that_may_go_wrong(server: ModelServer) -> None:
     run = run_react(
         server,
@@ -331,6 +334,7 @@ def test_react_through_all_that_may_go_wrong(server: ModelServer) -> None:
     assert server.requests[-1].body["messages"][-1]["role"] == "tool"
 
 
+@pytest.mark.fault(48)
 @pytest.mark.parametrize(
     ("entry", "type", "requests"),
     [

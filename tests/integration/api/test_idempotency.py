@@ -14,6 +14,7 @@ from tests.factories import make_client, make_token, make_workspace
 CLIENTS = 50
 
 
+@pytest.mark.fault(11)
 @pytest.mark.django_db(transaction=True)
 def test_fifty_at_once_start_one_run() -> None:
     token = make_token(make_workspace())

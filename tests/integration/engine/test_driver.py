@@ -266,6 +266,7 @@ def test_claims_by_rank_and_priority(start_driver: StartDriver, queue: Queue, wo
     assert order == ["urgent", "a", "b", "c", "late"]
 
 
+@pytest.mark.fault(20)
 def test_one_workspaces_backlog_does_not_delay_anothers_first_run(
     start_driver: StartDriver, queue: Queue, workspace: Workspace
 ) -> None:

@@ -195,6 +195,7 @@ def test_forgets_the_long_gone(workspace: Workspace) -> None:
     assert [partial.run_id for partial in Partial.objects.all()] == [living.pk]
 
 
+@pytest.mark.fault(10)
 @pytest.mark.parametrize("minutes", [-5, 5])
 def test_an_application_clock_that_is_off_steals_no_lease(workspace: Workspace, minutes: int) -> None:
     worker = registered()
@@ -208,6 +209,7 @@ def test_an_application_clock_that_is_off_steals_no_lease(workspace: Workspace, 
     assert refreshed(run) == ("running", 3, worker.pk)
 
 
+@pytest.mark.fault(10)
 @pytest.mark.parametrize("minutes", [-5, 5])
 def test_runs_go_on_under_an_application_clock_that_is_off(
     workspace: Workspace, queue: Queue, start_driver: StartDriver, minutes: int

@@ -127,6 +127,7 @@ async def test_a_state_that_changes_without_an_event_is_told(run: Run) -> None:
     assert state.reason == "waiting: a slot"
 
 
+@pytest.mark.fault(33)
 async def test_a_slow_client_keeps_little_and_misses_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subscription, "QUEUE", 20)
     async with Hub().subscribe(run.pk) as slow:

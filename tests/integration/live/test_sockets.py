@@ -14,10 +14,11 @@ from django.contrib.auth import get_user_model
 from django.contrib.sessions.models import Session
 from django.db import connections
 from django.test import Client
+from django.utils import timezone
 from knox.crypto import hash_token
 
 from agents.live import access, sse
-from agents.models import AuthToken, Membership, Run, RunStatus
+from agents.models import AuthToken, Membership, Role, Run, RunStatus
 from tests.factories import add_events, make_run, make_token, make_user, make_workspace
 
 pytestmark = [pytest.mark.anyio, pytest.mark.django_db(transaction=True)]
@@ -109,6 +110,7 @@ async def test_tells_the_runs_of_a_workspace(run: Run) -> None:
         assert [line["id"] for line in message["runs"]] == [str(run.pk)]
 
 
+@pytest.mark.fault(30)
 @pytest.mark.parametrize(
     "origin", [None, "", "null", "http://evil.example", "http://testserver:81", "http://testserver.evil.example", "x"]
 )
@@ -118,6 +120,7 @@ async def test_other_origins_are_refused(run: Run, origin: str | None) -> None:
         assert not accepted
 
 
+@pytest.mark.fault(34)
 async def test_who_may_not_watch_is_told_so(run: Run) -> None:
     stranger = await apart(lambda: session_of(make_user(make_workspace())))
     for session, path, code in (
@@ -138,6 +141,7 @@ async def test_operators_of_the_admin_site_watch_all(run: Run) -> None:
         assert (await socket.receive_json_from(timeout=PATIENCE))["type"] == "run"
 
 
+@pytest.mark.fault(31)
 @pytest.mark.parametrize(
     ("what", "code"),
     [
@@ -159,9 +163,11 @@ async def test_a_right_that_ends_ends_the_socket(run: Run, what: Callable[[], ob
         assert await socket.receive_nothing(timeout=0.2)
 
 
+@pytest.mark.fault(32)
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.ADMIN])
 @pytest.mark.parametrize("said", ['{"type": "cancel"}', "null", "{"])
-async def test_a_socket_takes_no_commands(run: Run, said: str) -> None:
-    session = await apart(lambda: session_of(make_user(run.workspace)))
+async def test_a_socket_takes_no_commands(run: Run, said: str, role: Role) -> None:
+    session = await apart(lambda: session_of(make_user(run.workspace, role)))
     async with opened(f"/ws/runs/{run.pk}", session) as (socket, _):
         await socket.receive_json_from(timeout=PATIENCE)
         await socket.send_to(text_data=said)
@@ -196,10 +202,16 @@ async def test_a_stream_says_that_it_lives(run: Run, monkeypatch: pytest.MonkeyP
     await stream.aclose()
 
 
+@pytest.mark.fault(31)
 @pytest.mark.parametrize(
     "what",
-    [lambda: AuthToken.objects.all().delete(), lambda: Membership.objects.all().delete()],
-    ids=["token revoked", "role revoked"],
+    [
+        lambda: AuthToken.objects.all().delete(),
+        lambda: AuthToken.objects.update(expiry=timezone.now()),
+        lambda: Membership.objects.all().delete(),
+        lambda: get_user_model().objects.all().delete(),
+    ],
+    ids=["token revoked", "token expired", "role revoked", "user deleted"],
 )
 async def test_a_right_that_ends_ends_the_stream(run: Run, what: Callable[[], object]) -> None:
     right = access.TokenPass(hash_token(await apart(make_token, run.workspace)))

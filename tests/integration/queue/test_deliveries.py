@@ -72,6 +72,7 @@ class Vanishing:
     """A class that is gone when its pickle is read."""
 
 
+@pytest.mark.fault(21)
 @pytest.mark.parametrize(
     ("payload", "reason"),
     [
@@ -87,6 +88,7 @@ def test_an_unreadable_message_is_set_aside_and_others_flow(holder: str, payload
     assert reason in Delivery.objects.get(message=None).reason
 
 
+@pytest.mark.fault(21)
 def test_a_message_whose_class_or_function_is_gone_is_set_aside(holder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     task = {"id": "1", "name": "a task", "func": "agents.queue.tasks.poke", "args": (Vanishing(),), "kwargs": {}}
     put(payload=SignedPackage.dumps(task))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import time_machine
+from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
@@ -28,14 +29,19 @@ def attempt(client: Client, password: str, name: str = "walrus", address: str = 
     return client.post("/login/", {"username": name, "password": password}, REMOTE_ADDR=address).status_code
 
 
+@pytest.mark.fault(36)
 def test_a_password_logs_in_and_logging_out_ends_it(client: Client, user: User) -> None:
     assert attempt(client, "wrong") == 422
     response = client.post("/login/", {"username": "walrus", "password": PASSWORD, "next": "/w/team/runs/"})
     assert response["Location"] == "/w/team/runs/"
     assert client.get("/", follow=True).redirect_chain[-1][0] == "/w/team/"
     assert client.get("/logout/").status_code == 405
+    elsewhere = Client()
+    elsewhere.cookies[settings.SESSION_COOKIE_NAME] = client.cookies[settings.SESSION_COOKIE_NAME].value
+    assert elsewhere.get("/w/team/").status_code == 200
     client.post("/logout/")
     assert client.get("/w/team/").status_code == 302
+    assert elsewhere.get("/w/team/").status_code == 302
 
 
 @pytest.mark.parametrize(
@@ -46,11 +52,13 @@ def test_logging_in_leads_nowhere_else(client: Client, user: User, target: str) 
     assert response["Location"] == "/"
 
 
+@pytest.mark.fault(36)
 def test_forms_of_other_sites_are_refused(user: User) -> None:
     client = Client(enforce_csrf_checks=True)
     assert attempt(client, PASSWORD) == 403
 
 
+@pytest.mark.fault(36)
 def test_guessing_is_throttled_per_person_and_address(client: Client, user: User) -> None:
     from agents.models import LoginAttempt
 
@@ -72,6 +80,7 @@ def test_the_throttle_ends(client: Client, user: User) -> None:
         assert attempt(client, PASSWORD) == 302
 
 
+@pytest.mark.fault(36)
 def test_one_address_can_not_try_many_names(client: Client, user: User) -> None:
     from agents.services import logins
 

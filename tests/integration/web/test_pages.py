@@ -51,6 +51,7 @@ def test_an_answer_is_cited_and_harmless(as_: As, finished: Run) -> None:
     assert "Earlier attempts" in step
 
 
+@pytest.mark.fault(35)
 def test_a_run_of_another_workspace_does_not_exist(as_: As, workspace: Workspace) -> None:
     from tests.factories import make_run
 

@@ -55,6 +55,7 @@ PUBLIC = [
 ]
 
 
+@pytest.mark.fault(37)
 @pytest.mark.parametrize("text", REFUSED)
 def test_addresses_that_are_not_public_are_refused(text: str) -> None:
     assert not is_public(ip_address(text))
@@ -66,6 +67,7 @@ def test_public_addresses_are_admitted(text: str) -> None:
     assert AddressPolicy().admits(ip_address(text))
 
 
+@pytest.mark.fault(37)
 def test_an_operator_may_allow_a_network() -> None:
     policy = AddressPolicy.of(["10.0.0.0/8", " fd12::/16 "])
     assert policy.admits(ip_address("10.9.9.9"))

@@ -100,6 +100,7 @@ CODE = [
 ]
 
 
+@pytest.mark.fault(39)
 @pytest.mark.parametrize("expression", CODE)
 def test_code_is_refused(expression: str) -> None:
     with pytest.raises(ToolFailed, match=r"^This can't be calculated"):

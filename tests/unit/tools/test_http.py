@@ -41,6 +41,7 @@ SPELLINGS = [
 ]
 
 
+@pytest.mark.fault(37)
 @pytest.mark.parametrize(
     "host", [*SPELLINGS, "localhost", "169.254.169.254", "[fe80::1]", "10.0.0.1", "[64:ff9b::a00:1]"]
 )
@@ -73,12 +74,14 @@ async def test_what_is_no_address_of_the_web_is_refused(guarded: Outbound, url: 
         await guarded.get(url)
 
 
+@pytest.mark.fault(37)
 async def test_an_allowed_network_is_reached(client: Outbound, server: LocalServer) -> None:
     server.routes["/"] = reply("grüße".encode(), content_type="text/plain; charset=utf-8")
     response = await client.get(server.url())
     assert (response.status, response.text(), response.media_type) == (200, "grüße", "text/plain")
 
 
+@pytest.mark.fault(37)
 async def test_each_hop_of_a_redirect_is_checked(client: Outbound, server: LocalServer) -> None:
     server.routes["/out"] = redirect("http://169.254.169.254/latest/meta-data/")
     with pytest.raises(AddressRefused, match=r"169\.254"):
@@ -121,6 +124,7 @@ async def test_a_post_is_not_handed_on_to_another_origin(client: Outbound, serve
         await client.request("POST", server.url("/a"), content=b"secret")
 
 
+@pytest.mark.fault(37)
 async def test_a_name_that_changes_its_address_between_check_and_use_is_refused(
     guarded: Outbound, server: LocalServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,4 @@
-"""FAULTS: whatever an answer says, the browser makes no request and runs nothing for it."""
+"""Whatever an answer says, the browser makes no request and runs nothing for it."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.fault(44)
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_answers_become_harmless(text: str) -> None:
     html = str(render_answer(text, ["?step=think%230"]))

@@ -98,6 +98,7 @@ def test_an_impossible_pause_is_told_to_the_model(seconds: Any) -> None:
     assert "pause" in model.requests[1].messages[-1].text
 
 
+@pytest.mark.fault(48)
 def test_tools_that_the_agent_does_not_have_are_not_called() -> None:
     test, model = engine([calls(("delete_all", {})), "done"])
     run = test.run(react, "Go.")
