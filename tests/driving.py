@@ -17,7 +17,7 @@ from agents.engine.ports import Ports
 from agents.engine.worker_settings import WorkerSettings
 from agents.models import Run, RunEvent, Step
 
-PATIENCE = 15.0
+PATIENCE = 40.0
 QUICK: dict[str, Any] = {
     "slots": 50,
     "lease": 4.0,

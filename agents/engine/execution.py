@@ -9,19 +9,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, Protocol
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, Literal
 
 from agents.engine.branches import Branches
 from agents.engine.canonical import JSON, decode, encode
-from agents.engine.clock import Clock
 from agents.engine.endings import cancelled, failed, parked, released, succeeded
 from agents.engine.errors import LeaseLost, Sealed
+from agents.engine.host import Host
 from agents.engine.journal.store import Unwritable
-from agents.engine.marks import Marks, mark_of
-from agents.engine.ports import AgentConfig, Ports
+from agents.engine.marks import mark_of
+from agents.engine.plans import OpenStep
+from agents.engine.ports import AgentConfig
 from agents.engine.recording import update_step
 from agents.engine.records import (
     Change,
@@ -31,14 +30,13 @@ from agents.engine.records import (
     History,
     MessageRecord,
     StepRecord,
-    Target,
     WaitRecord,
 )
 from agents.engine.scope import Scope, is_superseded_with
 from agents.engine.waiting import Waiting
 
 if TYPE_CHECKING:
-    from agents.engine.journal.journal import Entry, Journal
+    from agents.engine.journal.journal import Entry
 
 logger = logging.getLogger(__name__)
 
@@ -47,58 +45,6 @@ CLOCK_STEP = 0.001
 MICROSECOND = timedelta(microseconds=1)
 LOG_MESSAGE = "log"
 """Name of messages that are entries for the run's log: [kind, data]."""
-
-
-class Host(Protocol):
-    """What an execution needs of the worker it runs in.
-
-    Timers that are due within `short_pause` seconds are waited for in memory; a run that waits for messages stays in
-    memory for `linger` seconds, as a reply that comes at once then needs no replay.
-    """
-
-    journal: Journal
-    ports: Ports
-    marks: Marks
-    lease_seconds: float
-    short_pause: float
-    linger: float
-
-    @property
-    def clock(self) -> Clock: ...
-
-    async def load_messages(self, run_id: UUID) -> History: ...
-
-    async def load_large(self, id: UUID) -> bytes: ...
-
-    async def resolve_target(self, workspace_id: int, name: str) -> Target: ...
-
-    async def in_thread(self, function: Callable[..., Any], *args: Any) -> Any: ...
-
-    def cancel_child(self, run_id: str) -> None:
-        """Cancel a sub-run that nobody waits for any more."""
-        ...
-
-    def lease_left(self) -> float:
-        """Give the seconds for which this worker's lease surely still holds."""
-        ...
-
-    async def breathe(self) -> None:
-        """Let others have the loop if this one had it for long."""
-        ...
-
-
-@dataclass(slots=True)
-class OpenStep:
-    """A step that is being executed, its latest record, and the text it has streamed."""
-
-    record: StepRecord
-    streamed: list[str]
-    start: asyncio.Handle | None = None
-    deadline: float | None = None
-
-    @property
-    def is_unsafe(self) -> bool:
-        return self.record.effect == "unsafe"
 
 
 class Execution:

@@ -1,7 +1,8 @@
-"""What the code asks for: a step's identity and how it is to be executed."""
+"""What the code asks for, a step's identity and how it is to be executed, and what is under way of it."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ from uuid import UUID
 from agents.engine.canonical import JSON
 from agents.engine.messages import Usage
 from agents.engine.ports import Effect
-from agents.engine.records import ArtifactRecord
+from agents.engine.records import ArtifactRecord, StepRecord
 from agents.engine.retry import Retry
 
 
@@ -51,3 +52,17 @@ class Attempt:
 
 
 Executor = Callable[[Attempt], Awaitable[Any]]
+
+
+@dataclass(slots=True)
+class OpenStep:
+    """A step that is being executed, its latest record, and the text it has streamed."""
+
+    record: StepRecord
+    streamed: list[str]
+    start: asyncio.Handle | None = None
+    deadline: float | None = None
+
+    @property
+    def is_unsafe(self) -> bool:
+        return self.record.effect == "unsafe"

@@ -23,10 +23,9 @@ from agents.engine.errors import (
     StepFailed,
     StepTimeout,
 )
-from agents.engine.execution import OpenStep
 from agents.engine.journal.store import Unwritable
 from agents.engine.marks import blocked_name, mark_of
-from agents.engine.plans import Attempt, Executor, Plan
+from agents.engine.plans import Attempt, Executor, OpenStep, Plan
 from agents.engine.recording import (
     fail_step,
     finish_step,

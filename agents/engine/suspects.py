@@ -35,13 +35,11 @@ class Trial:
         return not any(decode(step.attempts)[-1]["type"] == LoopBlocked.__name__ for step in waiting)
 
 
-def acquit(run_id: UUID, epoch: int, *, has_left: bool = False) -> None:
-    """Let a run among the others again: of this epoch, still with its worker or (`has_left`) just parked or ended."""
+def acquit(run_id: UUID, epoch: int, *, has_proven_itself: bool) -> None:
+    """Let a run among the others again: for what this epoch has committed, or for having parked or ended in it."""
     runs = Run.objects.filter(pk=run_id, epoch=epoch, suspect=True)
-    if has_left:
+    if not has_proven_itself:
         runs = runs.exclude(status__in=(RunStatus.RUNNING, RunStatus.QUEUED))
-    else:
-        runs = runs.filter(status=RunStatus.RUNNING)
     runs.update(suspect=False, crashes=0)
 
 

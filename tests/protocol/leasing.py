@@ -47,7 +47,7 @@ def lease_moves(world: World, scenario: Scenario) -> Iterator[Draft]:
 
 
 def _beats(world: World, s: int, slot: Slot, worker: WorkerRow, flaws: Flaws) -> Iterator[Draft]:
-    """leases.heartbeat, then Driver._beat or _start_anew"""
+    """leases.heartbeat, then Membership._beat, Driver._abandon"""
     if worker.is_living or flaws.heartbeat_without_compare:
         if not (worker.is_recent and slot.has_lease):
             after = set_worker(world, worker.id, is_recent=True)
@@ -63,7 +63,7 @@ def _beats(world: World, s: int, slot: Slot, worker: WorkerRow, flaws: Flaws) ->
 
 
 def _gives_unknown_back(world: World, s: int, slot: Slot, scenario: Scenario) -> Iterator[Draft]:
-    """Driver._release_unknown: a claim whose answer was lost"""
+    """Membership._release_unknown: a claim whose answer was lost"""
     known = {x.run for x in slot.execs}
     for index, row in enumerate(world.rows):
         if row.status == "running" and row.worker == slot.worker and index not in known:

@@ -269,7 +269,7 @@ class Tables(Store):
             self.rows[index_of(id)] = self.rows[index_of(id)]._replace(waits=())
 
     def claim_run(self, worker: int, index: int) -> Exec | None:
-        """Hand a queued run to a worker that is not dead: the CLAIM statements of postgres.py and sqlite.py."""
+        """Hand a queued run to a worker that is not dead: CLAIM of the two files of statements."""
         row = self.rows[index]
         if row.status != "queued" or not self.workers[worker].is_living:
             return None

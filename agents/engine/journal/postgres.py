@@ -1,4 +1,4 @@
-"""The journal's statements for PostgreSQL: arrays for updates, COPY for inserts."""
+"""The journal's tables in PostgreSQL: rows travel as one JSON parameter, statements in a pipeline."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import groupby
-from operator import attrgetter
 from typing import Any, cast
 from uuid import UUID
 
 import orjson
 import psycopg
 
+from agents.engine.journal import postgres_statements as sql
 from agents.engine.journal.store import RUN_COST_US, NewRun, Store, Unavailable, Unwritable
 from agents.engine.records import (
     Change,
@@ -30,157 +30,6 @@ from agents.engine.records import (
 QUEUE_CHANNEL = "agentsite_queue"
 LIVE_CHANNEL = "agentsite_live"
 LOWEST_RANK = -(2**63)
-
-
-def _recordset(**columns: str) -> str:
-    """Give the rows of one JSON parameter as a table `v` with these columns and types.
-
-    One value that orjson writes costs the worker a fraction of what an array per column or COPY would, and unlike COPY
-    it can be sent along with other statements.
-    """
-    return f"json_to_recordset(%s::json) AS v({', '.join(f'{name} {type}' for name, type in columns.items())})"
-
-
-RUN_COUNTERS = {
-    "id": "uuid",
-    "wakes": "int",
-    "last_event": "int",
-    "steps_done": "int",
-    "input_tokens": "bigint",
-    "output_tokens": "bigint",
-    "cost_microusd": "bigint",
-}
-RUN_COLUMNS = {
-    **RUN_COUNTERS,
-    "status": "text",
-    "reason": "text",
-    "wanted": "text",
-    "worker_id": "bigint",
-    "epoch": "int",
-    "output": "text",
-    "error": "text",
-    "finished_at": "timestamptz",
-}
-NEW_RUN_COLUMNS = {
-    "id": "uuid",
-    "workspace_id": "bigint",
-    "agent_version_id": "bigint",
-    "workflow": "text",
-    "parent_id": "uuid",
-    "parent_key": "text",
-    "root_id": "uuid",
-    "depth": "smallint",
-    "priority": "smallint",
-    "rank": "bigint",
-    "input": "text",
-    "created_at": "timestamptz",
-}
-STEP_CHANGES = {
-    "key": "text",
-    "label": "text",
-    "status": "text",
-    "effect": "text",
-    "attempt": "smallint",
-    "attempts": "text",
-    "digest": "text",
-    "input": "text",
-    "outcome": "text",
-    "large": "uuid",
-    "error": "text",
-    "input_tokens": "int",
-    "output_tokens": "int",
-    "cost_microusd": "bigint",
-    "finished_at": "timestamptz",
-}
-NEW_STEP = {"kind": "text", "name": "text", "started_at": "timestamptz", **STEP_CHANGES}
-ARTIFACT = {
-    "id": "uuid",
-    "key": "text",
-    "name": "text",
-    "media_type": "text",
-    "size": "bigint",
-    "address": "text",
-    "created_at": "timestamptz",
-}
-EVENT_COLUMNS = {"run_id": "uuid", "number": "int", "kind": "text", "at": "timestamptz", "data": "text"}
-WAIT_COLUMNS = {
-    "run_id": "uuid",
-    "kind": "text",
-    "key": "text",
-    "name": "text",
-    "due_at": "timestamptz",
-    "needed": "int",
-    "data": "text",
-}
-MESSAGE_COLUMNS = {"run_id": "uuid", "name": "text", "token": "text", "data": "text"}
-
-
-def _insert(table: str, columns: Mapping[str, str], constants: str = "", values: str = "") -> str:
-    """Give the statement that inserts rows of a recordset, with further columns of constant values."""
-    names = ", ".join(columns)
-    further = (f", {constants}", f", {values}") if constants else ("", "")
-    return f"INSERT INTO {table} ({names}{further[0]}) SELECT {names}{further[1]} FROM {_recordset(**columns)}"  # noqa: S608 (names of our own)
-
-
-def _update(table: str, columns: Iterable[str], recordset: str, where: str) -> str:
-    """Give the statement that updates rows by a recordset; an input or output that is not named stays as it is."""
-    kept = ("input", "output")
-    values = ((name, f"coalesce(v.{name}, t.{name})" if name in kept else f"v.{name}") for name in columns)
-    return (
-        f"UPDATE {table} t SET {', '.join(f'{name}={value}' for name, value in values)} FROM {recordset} WHERE {where}"  # noqa: S608 (names of our own)
-    )
-
-
-LOCK_RUNS = """
-SELECT id, status, reason, wanted, worker_id, epoch, wakes, last_event, steps_done, input_tokens, output_tokens,
- cost_microusd, NULL, NULL, finished_at
-FROM agents_run WHERE id = ANY(%s::uuid[]) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
-"""
-UPDATE_RUNS = _update("agents_run", [*RUN_COLUMNS][1:], _recordset(**RUN_COLUMNS), "t.id = v.id")
-COUNT_RUNS = _update("agents_run", [*RUN_COUNTERS][1:], _recordset(**RUN_COUNTERS), "t.id = v.id")
-INSERT_RUNS = _insert(
-    "agents_run",
-    NEW_RUN_COLUMNS,
-    "status, reason, wanted, epoch, wakes, last_event, steps_done, input_tokens, output_tokens, cost_microusd, source,"
-    " tags, idempotency_key, request_digest",
-    "'queued', '', '', 0, 0, 1, 0, 0, 0, 0, 'run', '[]'::jsonb, '', ''",
-)
-INSERT_STEPS = _insert("agents_step", {"run_id": "uuid", **NEW_STEP}, "superseded", "FALSE")
-UPDATE_STEPS = _update(
-    "agents_step",
-    [*STEP_CHANGES][1:],
-    _recordset(run_id="uuid", **STEP_CHANGES),
-    "t.run_id = v.run_id AND t.key = v.key AND NOT t.superseded",
-)
-INSERT_EVENTS = _insert("agents_runevent", EVENT_COLUMNS)
-INSERT_ARTIFACTS = _insert("agents_artifact", {"workspace_id": "bigint", "run_id": "uuid", **ARTIFACT})
-INSERT_WAITS = _insert("agents_wait", WAIT_COLUMNS, "created_at", "%s::timestamptz")
-INSERT_MESSAGES = (
-    _insert("agents_inbox", MESSAGE_COLUMNS, "created_at", "%s::timestamptz")
-    + " ON CONFLICT (run_id, token) DO NOTHING"
-)
-counters_of = attrgetter(*RUN_COUNTERS)
-columns_of_run = attrgetter(*RUN_COLUMNS)
-columns_of_new_step = attrgetter(*NEW_STEP)
-changes_of_step = attrgetter(*STEP_CHANGES)
-columns_of_artifact = attrgetter(*ARTIFACT)
-CLAIM = """
-WITH c AS MATERIALIZED (
- SELECT id FROM agents_run WHERE status='queued' AND NOT suspect AND rank >= %s
- AND EXISTS (SELECT 1 FROM agents_worker w WHERE w.id = %s AND w.state IN ('alive', 'draining'))
- ORDER BY rank LIMIT %s FOR NO KEY UPDATE SKIP LOCKED)
-UPDATE agents_run r SET status='running', worker_id=%s, epoch=epoch+1, reason='',
- started_at=coalesce(started_at, %s) FROM c WHERE r.id = c.id
-RETURNING r.id, epoch, workspace_id, workflow, agent_version_id, input, parent_id, parent_key, root_id, depth,
- priority, wakes, wanted, last_event, created_at, suspect, rank
-"""
-CLAIM_SUSPECT = CLAIM.replace("NOT suspect", "suspect")
-HISTORY_STEPS = """
-SELECT run_id, key, kind, name, started_at, label, status, effect, attempt, attempts, digest,
- CASE WHEN status='succeeded' THEN NULL ELSE input END, outcome, large, error, input_tokens, output_tokens,
- cost_microusd, finished_at, TRUE
-FROM agents_step WHERE NOT superseded AND run_id = ANY(%s)
-"""
 
 
 class PostgresStore(Store):
@@ -228,15 +77,15 @@ class PostgresStore(Store):
                 raise
 
     def lock_runs(self, ids: Sequence[UUID]) -> dict[UUID, RunRow]:
-        rows = self.connection.execute(LOCK_RUNS, (_uuids(ids),)).fetchall()
+        rows = self.connection.execute(sql.LOCK_RUNS, (_uuids(ids),)).fetchall()
         return {row[0]: RunRow(*row) for row in rows}
 
     def update_runs(self, rows: Sequence[RunRow]) -> None:
         # A run that goes on changes in its counters only: half the columns, most of the time.
-        if counted := [counters_of(row) for row in rows if row.status == "running"]:
-            self.connection.execute(COUNT_RUNS, (_json(RUN_COUNTERS, counted),))
-        if moved := [columns_of_run(row) for row in rows if row.status != "running"]:
-            self.connection.execute(UPDATE_RUNS, (_json(RUN_COLUMNS, moved),))
+        if counted := [sql.counters_of(row) for row in rows if row.status == "running"]:
+            self.connection.execute(sql.COUNT_RUNS, (_json(sql.RUN_COUNTERS, counted),))
+        if moved := [sql.columns_of_run(row) for row in rows if row.status != "running"]:
+            self.connection.execute(sql.UPDATE_RUNS, (_json(sql.RUN_COLUMNS, moved),))
 
     def insert_runs(self, runs: Sequence[NewRun]) -> None:
         rows = [
@@ -256,7 +105,7 @@ class PostgresStore(Store):
             )
             for run in runs
         ]
-        self.connection.execute(INSERT_RUNS, (_json(NEW_RUN_COLUMNS, rows),))
+        self.connection.execute(sql.INSERT_RUNS, (_json(sql.NEW_RUN_COLUMNS, rows),))
 
     def next_ranks(self, workspace_id: int, count: int) -> list[int]:
         row = self.connection.execute(
@@ -275,10 +124,10 @@ class PostgresStore(Store):
                 _columns(superseded),
             )
         steps = [(change.run_id, step) for change in changes for step in change.steps.values()]
-        if new := [(run_id, *columns_of_new_step(step)) for run_id, step in steps if not step.is_stored]:
-            execute(INSERT_STEPS, (_json(("run_id", *NEW_STEP), new),))
-        if old := [(run_id, *changes_of_step(step)) for run_id, step in steps if step.is_stored]:
-            execute(UPDATE_STEPS, (_json(("run_id", *STEP_CHANGES), old),))
+        if new := [(run_id, *sql.columns_of_new_step(step)) for run_id, step in steps if not step.is_stored]:
+            execute(sql.INSERT_STEPS, (_json(("run_id", *sql.NEW_STEP), new),))
+        if old := [(run_id, *sql.changes_of_step(step)) for run_id, step in steps if step.is_stored]:
+            execute(sql.UPDATE_STEPS, (_json(("run_id", *sql.STEP_CHANGES), old),))
         if larges := [(large.id, c.run_id, large.data) for c in changes for large in c.larges]:
             execute(
                 "INSERT INTO agents_largeoutcome (id, run_id, data)"
@@ -293,16 +142,16 @@ class PostgresStore(Store):
                 " WHERE p.run_id=v.run_id AND p.key=v.key",
                 _columns(streamed),
             )
-        if artifacts := [(c.workspace_id, c.run_id, *columns_of_artifact(a)) for c in changes for a in c.artifacts]:
-            execute(INSERT_ARTIFACTS, (_json(("workspace_id", "run_id", *ARTIFACT), artifacts),))
+        if artifacts := [(c.workspace_id, c.run_id, *sql.columns_of_artifact(a)) for c in changes for a in c.artifacts]:
+            execute(sql.INSERT_ARTIFACTS, (_json(("workspace_id", "run_id", *sql.ARTIFACT), artifacts),))
 
     def insert_events(self, events: Sequence[tuple[UUID, int, EventRecord]]) -> None:
         rows = [(run_id, number, event.kind, event.at, event.data) for run_id, number, event in events]
-        self.connection.execute(INSERT_EVENTS, (_json(EVENT_COLUMNS, rows),))
+        self.connection.execute(sql.INSERT_EVENTS, (_json(sql.EVENT_COLUMNS, rows),))
 
     def insert_messages(self, messages: Sequence[MessageRecord], now: datetime) -> None:
         rows = [(m.run_id, m.name, m.token, m.data) for m in messages]
-        self.connection.execute(INSERT_MESSAGES, (now, _json(MESSAGE_COLUMNS, rows)))
+        self.connection.execute(sql.INSERT_MESSAGES, (now, _json(sql.MESSAGE_COLUMNS, rows)))
 
     def waits_of(self, ids: Sequence[UUID]) -> dict[UUID, list[WaitRecord]]:
         if not ids:
@@ -319,19 +168,21 @@ class PostgresStore(Store):
 
     def insert_waits(self, waits: Sequence[tuple[UUID, WaitRecord]], now: datetime) -> None:
         rows = [(id, w.kind, w.key, w.name, w.due_at, w.needed, w.data) for id, w in waits]
-        self.connection.execute(INSERT_WAITS, (now, _json(WAIT_COLUMNS, rows)))
+        self.connection.execute(sql.INSERT_WAITS, (now, _json(sql.WAIT_COLUMNS, rows)))
 
     def delete_waits(self, ids: Iterable[UUID]) -> None:
         self.connection.execute("DELETE FROM agents_wait WHERE run_id = ANY(%s)", (list(ids),))
 
     def claim(self, worker_id: int, request: ClaimRequest, now: datetime) -> Callable[[], list[Claimed]]:
         if request.is_empty and request.full:
-            suspects = self.connection.execute(CLAIM_SUSPECT, (LOWEST_RANK, worker_id, 1, worker_id, now)).fetchall()
+            suspects = self.connection.execute(
+                sql.CLAIM_SUSPECT, (LOWEST_RANK, worker_id, 1, worker_id, now)
+            ).fetchall()
             if suspects:
                 return lambda: [Claimed(*row[:16]) for row in suspects]
         # Below the low-water rank there are mostly dead index entries of runs that were claimed a moment ago.
         low = LOWEST_RANK if request.full else self._low_rank
-        cursor = self.connection.execute(CLAIM, (low, worker_id, request.limit, worker_id, now))
+        cursor = self.connection.execute(sql.CLAIM, (low, worker_id, request.limit, worker_id, now))
 
         def claimed() -> list[Claimed]:
             rows = cursor.fetchall()
@@ -361,7 +212,7 @@ class PostgresStore(Store):
         with _typed_errors():
             # The wakes are read first and by a statement of their own: a message that comes later also counts later.
             found = self._select_runs(ids)
-            for row in self.connection.execute(HISTORY_STEPS, (list(ids),)):
+            for row in self.connection.execute(sql.HISTORY_STEPS, (list(ids),)):
                 found[row[0]].steps[row[1]] = StepRecord(*row[1:])
             self._add_messages(found)
         return found

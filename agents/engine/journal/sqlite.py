@@ -1,4 +1,4 @@
-"""The journal's statements for SQLite.
+"""The journal's tables in SQLite.
 
 One writer at a time is SQLite's own rule, so BEGIN IMMEDIATE takes the place of row locks.
 """
@@ -9,7 +9,6 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 from operator import attrgetter
@@ -18,6 +17,7 @@ from uuid import UUID
 
 import orjson
 
+from agents.engine.journal import sqlite_statements as sql
 from agents.engine.journal.store import RUN_COST_US, NewRun, Store, Unavailable, Unwritable
 from agents.engine.records import (
     Change,
@@ -34,107 +34,6 @@ from agents.engine.records import (
 LONG_BATCH, COURTESY = 0.004, 0.003
 """After a batch of so many seconds the file is left to other writers for so many: SQLite does not queue them, one that
 waits looks again now and then, and must find the file free."""
-MOST_ROWS = 128
-"""The most rows that one statement writes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bulk:
-    """A statement for any number of rows: `before`, then `row` for each, then `after`.
-
-    sqlite3 lets go of the interpreter for each step of a statement and takes it back after; while the loop computes,
-    that costs more than the step itself. So many rows are written in one step.
-    """
-
-    before: str
-    row: str
-    after: str = ""
-
-    def write(self, connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Write rows by few statements; their sizes are powers of two, so that each is prepared once."""
-        done, size = 0, MOST_ROWS
-        while done < len(rows):
-            while size > len(rows) - done:
-                size //= 2
-            statement = f"{self.before} VALUES {','.join([self.row] * size)} {self.after}"
-            connection.execute(statement, [value for row in rows[done : done + size] for value in row])
-            done += size
-
-
-def _update(table: str, key: Sequence[str], values: Sequence[str], where: str = "") -> Bulk:
-    """Give the statement that updates rows by their key; an input or output that is not given stays as it is."""
-    names = (*key, *values)
-    numbers = range(len(key) + 1, len(names) + 1)
-    kept = ("input", "output")
-    pairs = zip(values, numbers, strict=True)
-    changes = ", ".join(
-        f"{name}=coalesce(v.column{i}, {name})" if name in kept else f"{name}=v.column{i}" for name, i in pairs
-    )
-    same = " AND ".join(f"{table}.{name}=v.column{i}" for i, name in enumerate(key, 1))
-    return Bulk(
-        f"UPDATE {table} SET {changes} FROM (",  # noqa: S608 (names of our own)
-        f"({','.join('?' * len(names))})",
-        f") AS v WHERE {same}{where}",
-    )
-
-
-STEP_CHANGES = (
-    "label",
-    "status",
-    "effect",
-    "attempt",
-    "attempts",
-    "digest",
-    "input",
-    "outcome",
-    "large",
-    "error",
-    "input_tokens",
-    "output_tokens",
-    "cost_microusd",
-    "finished_at",
-)
-INSERT_STEPS = Bulk(
-    f"INSERT INTO agents_step (run_id, key, {', '.join(STEP_CHANGES)}, kind, name, started_at, superseded)",
-    "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,0)",
-)
-UPDATE_STEPS = _update("agents_step", ("run_id", "key"), STEP_CHANGES, " AND NOT agents_step.superseded")
-COUNTERS = ("wakes", "last_event", "steps_done", "input_tokens", "output_tokens", "cost_microusd")
-RUN_CHANGES = ("status", "reason", "wanted", "worker_id", "epoch", *COUNTERS, "output", "error", "finished_at")
-COUNT_RUNS = _update("agents_run", ("id",), COUNTERS)
-UPDATE_RUNS = _update("agents_run", ("id",), RUN_CHANGES)
-INSERT_RUNS = Bulk(
-    "INSERT INTO agents_run (id, workspace_id, agent_version_id, workflow, parent_id, parent_key, root_id, depth,"
-    " status, reason, wanted, priority, rank, input, epoch, wakes, last_event, steps_done, input_tokens, output_tokens,"
-    " cost_microusd, source, tags, idempotency_key, request_digest, created_at)",
-    "(?,?,?,?,?,?,?,?,'queued','','',?,?,?,0,0,1,0,0,0,0,'run','[]','','',?)",
-)
-INSERT_EVENTS = Bulk("INSERT INTO agents_runevent (run_id, number, kind, at, data)", "(?,?,?,?,?)")
-INSERT_WAITS = Bulk(
-    "INSERT INTO agents_wait (run_id, kind, key, name, due_at, needed, data, created_at)", "(?,?,?,?,?,?,?,?)"
-)
-INSERT_MESSAGES = Bulk(
-    "INSERT INTO agents_inbox (run_id, name, token, data, created_at)",
-    "(?,?,?,?,?)",
-    "ON CONFLICT (run_id, token) DO NOTHING",
-)
-# The rows come as one JSON text: for each row by itself sqlite3 would let go of the interpreter too.
-LOCK_RUNS = (
-    "SELECT json_group_array(json_array(id, status, reason, wanted, worker_id, epoch, wakes, last_event, steps_done,"
-    " input_tokens, output_tokens, cost_microusd, NULL, NULL, finished_at))"
-    " FROM agents_run WHERE id IN (SELECT value FROM json_each(?))"
-)
-DUE_RUNS = """
-SELECT json_group_array(json_array(id, epoch + 1, workspace_id, workflow, agent_version_id, input, parent_id,
- parent_key, root_id, depth, priority, wakes, wanted, last_event, created_at, suspect))
-FROM (SELECT * FROM agents_run WHERE status='queued' AND NOT suspect
- AND EXISTS (SELECT 1 FROM agents_worker w WHERE w.id = ? AND w.state IN ('alive', 'draining')) ORDER BY rank LIMIT ?)
-"""
-DUE_SUSPECTS = DUE_RUNS.replace("NOT suspect", "suspect")
-CLAIM = (
-    "UPDATE agents_run SET status='running', worker_id=?, epoch=epoch+1, reason='', started_at=coalesce(started_at, ?)"
-    " WHERE id IN (SELECT value FROM json_each(?))"
-)
 
 
 class SqliteStore(Store):
@@ -188,14 +87,14 @@ class SqliteStore(Store):
             raise Unwritable(str(error)) from error
 
     def lock_runs(self, ids: Sequence[UUID]) -> dict[UUID, RunRow]:
-        text = self.connection.execute(LOCK_RUNS, (_ids(ids),)).fetchone()[0]
+        text = self.connection.execute(sql.LOCK_RUNS, (_ids(ids),)).fetchone()[0]
         rows = ((UUID(row[0]), *row[1:14], _when(row[14])) for row in orjson.loads(text))
         return {row[0]: RunRow(*row) for row in rows}
 
     def update_runs(self, rows: Sequence[RunRow]) -> None:
         # A run that goes on changes in its counters only: half the columns, most of the time.
-        COUNT_RUNS.write(self.connection, [(r.id.hex, *_counters(r)) for r in rows if r.status == "running"])
-        UPDATE_RUNS.write(
+        sql.COUNT_RUNS.write(self.connection, [(r.id.hex, *_counters(r)) for r in rows if r.status == "running"])
+        sql.UPDATE_RUNS.write(
             self.connection,
             [
                 (
@@ -216,7 +115,7 @@ class SqliteStore(Store):
         )
 
     def insert_runs(self, runs: Sequence[NewRun]) -> None:
-        INSERT_RUNS.write(
+        sql.INSERT_RUNS.write(
             self.connection,
             [
                 (
@@ -251,7 +150,7 @@ class SqliteStore(Store):
         if superseded := [(c.run_id.hex, key) for c in changes for key in c.superseded]:
             run("UPDATE agents_step SET superseded=1 WHERE run_id=? AND key=? AND NOT superseded", superseded)
         steps = [(change.run_id.hex, step) for change in changes for step in change.steps.values()]
-        INSERT_STEPS.write(
+        sql.INSERT_STEPS.write(
             self.connection,
             [
                 (*_step_row(id, step), step.kind, step.name, _stamp(step.started_at))
@@ -259,7 +158,7 @@ class SqliteStore(Store):
                 if not step.is_stored
             ],
         )
-        UPDATE_STEPS.write(self.connection, [_step_row(id, step) for id, step in steps if step.is_stored])
+        sql.UPDATE_STEPS.write(self.connection, [_step_row(id, step) for id, step in steps if step.is_stored])
         if larges := [(large.id.hex, c.run_id.hex, large.data) for c in changes for large in c.larges]:
             run("INSERT INTO agents_largeoutcome (id, run_id, data) VALUES (?,?,?)", larges)
         if consumed := [(_stamp(now), id) for c in changes for id in c.consumed]:
@@ -274,14 +173,14 @@ class SqliteStore(Store):
             )
 
     def insert_events(self, events: Sequence[tuple[UUID, int, EventRecord]]) -> None:
-        INSERT_EVENTS.write(
+        sql.INSERT_EVENTS.write(
             self.connection,
             [(run_id.hex, number, event.kind, _stamp(event.at), event.data) for run_id, number, event in events],
         )
 
     def insert_messages(self, messages: Sequence[MessageRecord], now: datetime) -> None:
         stamp = _stamp(now)
-        INSERT_MESSAGES.write(self.connection, [(m.run_id.hex, m.name, m.token, m.data, stamp) for m in messages])
+        sql.INSERT_MESSAGES.write(self.connection, [(m.run_id.hex, m.name, m.token, m.data, stamp) for m in messages])
 
     def waits_of(self, ids: Sequence[UUID]) -> dict[UUID, list[WaitRecord]]:
         if not ids:
@@ -298,7 +197,7 @@ class SqliteStore(Store):
 
     def insert_waits(self, waits: Sequence[tuple[UUID, WaitRecord]], now: datetime) -> None:
         stamp = _stamp(now)
-        INSERT_WAITS.write(
+        sql.INSERT_WAITS.write(
             self.connection,
             [(id.hex, w.kind, w.key, w.name, _stamp(w.due_at), w.needed, w.data, stamp) for id, w in waits],
         )
@@ -311,11 +210,11 @@ class SqliteStore(Store):
     def claim(self, worker_id: int, request: ClaimRequest, now: datetime) -> Callable[[], list[Claimed]]:
         rows: list[list[Any]] = []
         if request.is_empty and request.full:
-            rows = self._due(DUE_SUSPECTS, worker_id, 1)
-        rows = rows or self._due(DUE_RUNS, worker_id, request.limit)
+            rows = self._due(sql.DUE_SUSPECTS, worker_id, 1)
+        rows = rows or self._due(sql.DUE_RUNS, worker_id, request.limit)
         if rows:
             ids = orjson.dumps([row[0] for row in rows]).decode()
-            self.connection.execute(CLAIM, (worker_id, _stamp(now), ids))
+            self.connection.execute(sql.CLAIM, (worker_id, _stamp(now), ids))
         return lambda: [_claimed(row) for row in rows]
 
     def _due(self, statement: str, worker_id: int, limit: int) -> list[list[Any]]:
@@ -393,7 +292,7 @@ class SqliteStore(Store):
             raise Unavailable(str(error)) from error
 
 
-_counters = attrgetter(*COUNTERS)
+_counters = attrgetter(*sql.COUNTERS)
 
 
 def _ids(ids: Iterable[UUID]) -> str:

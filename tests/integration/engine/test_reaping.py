@@ -9,10 +9,10 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from agents.engine import Context, Retry, StepFailed, control, leases, reaping, suspects, workflow
-from agents.engine.journal import postgres, sqlite
+from agents.engine.journal import postgres_statements, sqlite_statements
 from agents.engine.marks import Marks, MarksFile, blocked_name, mark_of
 from agents.engine.scope import Scope, current_scope
 from agents.models import Inbox, Run, RunEvent, Step, Worker, Workspace
@@ -191,8 +191,9 @@ def test_a_block_is_a_failed_attempt_of_its_step(
 
 
 def suspect(queue: Queue, name: str) -> UUID:
-    run_id = queue(name)
-    Run.objects.filter(pk=run_id).update(suspect=True, epoch=1)
+    with transaction.atomic():  # a worker that is up already must not see it before it is suspect
+        run_id = queue(name)
+        Run.objects.filter(pk=run_id).update(suspect=True, epoch=1)
     return run_id
 
 
@@ -280,12 +281,12 @@ def test_the_claim_finds_suspects_by_an_index_of_their_own(workspace: Workspace)
                 "EXPLAIN SELECT id FROM agents_run WHERE status='queued' AND suspect AND rank >= 0"
                 " ORDER BY rank LIMIT 1"
             )
-            assert "suspect AND rank >=" in postgres.CLAIM_SUSPECT
+            assert "suspect AND rank >=" in postgres_statements.CLAIM_SUSPECT
         else:
             cursor.execute(
                 "EXPLAIN QUERY PLAN SELECT id FROM agents_run WHERE status='queued' AND suspect ORDER BY rank LIMIT 1"
             )
-            assert "AND suspect" in sqlite.DUE_SUSPECTS
+            assert "AND suspect" in sqlite_statements.DUE_SUSPECTS
         plan = str(cursor.fetchall())
         if connection.vendor == "postgresql":
             cursor.execute("RESET enable_seqscan")

@@ -1,0 +1,53 @@
+"""What an execution needs of the worker it runs in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+from uuid import UUID
+
+from agents.engine.clock import Clock
+from agents.engine.marks import Marks
+from agents.engine.ports import Ports
+from agents.engine.records import History, Target
+
+if TYPE_CHECKING:
+    from agents.engine.journal.journal import Journal
+
+
+class Host(Protocol):
+    """The worker, as its executions see it.
+
+    Timers that are due within `short_pause` seconds are waited for in memory; a run that waits for messages stays in
+    memory for `linger` seconds, as a reply that comes at once then needs no replay.
+    """
+
+    journal: Journal
+    ports: Ports
+    marks: Marks
+    lease_seconds: float
+    short_pause: float
+    linger: float
+
+    @property
+    def clock(self) -> Clock: ...
+
+    async def load_messages(self, run_id: UUID) -> History: ...
+
+    async def load_large(self, id: UUID) -> bytes: ...
+
+    async def resolve_target(self, workspace_id: int, name: str) -> Target: ...
+
+    async def in_thread(self, function: Callable[..., Any], *args: Any) -> Any: ...
+
+    def cancel_child(self, run_id: str) -> None:
+        """Cancel a sub-run that nobody waits for any more."""
+        ...
+
+    def lease_left(self) -> float:
+        """Give the seconds for which this worker's lease surely still holds."""
+        ...
+
+    async def breathe(self) -> None:
+        """Let others have the loop if this one had it for long."""
+        ...

@@ -1,0 +1,76 @@
+"""What a worker does beside its own runs: timers that are due, workers that died, suspects that wait."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from functools import partial
+
+from agents.engine import leases, reaping, waking
+from agents.engine.journal.store import Unavailable
+from agents.engine.registry import known_workflows
+from agents.engine.suspects import Patience
+from agents.engine.worker_threads import WorkerThreads
+
+logger = logging.getLogger(__name__)
+
+FORGET_EVERY = 60.0
+SHORTEST_PAUSE = 0.01
+
+
+class Sweeper:
+    """Sweeps once every `every` seconds and when a timer is due; several workers may sweep at the same time."""
+
+    def __init__(
+        self, threads: WorkerThreads, *, queue: str, every: float, watched: reaping.Watched, patience: Patience
+    ) -> None:
+        self._threads = threads
+        self._queue = queue
+        self._every = every
+        self._watched = watched
+        self._patience = patience
+        self._forget_at = 0.0
+
+    async def sweep_forever(
+        self,
+        *,
+        worker_id: Callable[[], int],
+        is_steady: Callable[[], bool],
+        on_queued: Callable[[], None],
+        step_aside: Callable[[], None],
+    ) -> None:
+        """Sweep until cancelled.
+
+        `is_steady` says whether others' silence is their own fault; `on_queued` hears of runs that are due now;
+        `step_aside` is called when suspects have waited too long for an empty worker and this one is to make room.
+        """
+        while True:
+            pause = self._every
+            try:
+                queued, next_due = await self._sweep(silent_too=is_steady())
+                if queued:
+                    on_queued()
+                if next_due is not None:
+                    pause = min(pause, max(SHORTEST_PAUSE, next_due))
+                if await self._threads.once(self._patience.is_worn_out, worker_id(), self._queue):
+                    logger.warning("suspects wait for an empty worker: worker %s gives its runs back", worker_id())
+                    step_aside()
+                await self._forget()
+            except Unavailable as error:
+                logger.warning("no sweep: %s", error)
+            await asyncio.sleep(pause)
+
+    async def _sweep(self, *, silent_too: bool) -> tuple[int, float | None]:
+        """Give how many runs were queued, and in how many seconds the next timer is due."""
+        once = self._threads.once
+        queued = await once(partial(reaping.reap, silent_too=silent_too, watched=self._watched))
+        woken = await once(waking.wake_due)
+        claimable = await once(lambda: waking.wake_for_workflows(known_workflows()))
+        return queued + woken.queued + claimable, woken.next_due
+
+    async def _forget(self) -> None:
+        if time.monotonic() > self._forget_at:
+            self._forget_at = time.monotonic() + FORGET_EVERY
+            await self._threads.once(leases.forget)

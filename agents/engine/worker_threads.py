@@ -1,0 +1,91 @@
+"""The threads of one worker process, each with a connection of its own.
+
+The event loop asks nothing of the database itself: whoever awaits an answer lets the other runs go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from django.db import InterfaceError, OperationalError, connection
+
+from agents.engine.journal.store import Store, Unavailable
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+STEP_THREADS = 32
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 5.0
+
+
+class WorkerThreads:
+    """One thread for the journal's writes, one for reading histories, one for ORM code, some for plain functions."""
+
+    def __init__(self, open_store: Callable[[], Store]) -> None:
+        self.writer = open_store()
+        self.reader = open_store()
+        self.writing = ThreadPoolExecutor(1, "journal")
+        self.steps = ThreadPoolExecutor(STEP_THREADS, "step")
+        self.answered_at = 0.0
+        """When, on the loop's clock, ORM code last had an answer of the database."""
+        self._reading = ThreadPoolExecutor(1, "history")
+        self._chores = ThreadPoolExecutor(1, "chores")
+
+    async def read(self, function: Callable[..., T], *args: Any) -> T:
+        """Call a method of `reader` on its thread, for as long as it takes the database to come back."""
+
+        async def call() -> T:
+            try:
+                return await asyncio.get_running_loop().run_in_executor(self._reading, function, *args)
+            except Unavailable:
+                self.reader.close()
+                raise
+
+        return await _until_available(call)
+
+    async def chore(self, function: Callable[..., T], *args: Any) -> T:
+        """Call ORM code, for as long as it takes the database to come back."""
+        return await _until_available(lambda: self.once(function, *args))
+
+    async def once(self, function: Callable[..., T], *args: Any) -> T:
+        """Call ORM code; raises Unavailable when the database is away."""
+        loop = asyncio.get_running_loop()
+        answer = await loop.run_in_executor(self._chores, _with_django, function, *args)
+        self.answered_at = loop.time()
+        return answer
+
+    def close(self) -> None:
+        """Let go of the threads; each closes its own connection, as nobody else may."""
+        closings = (
+            (self.writing, self.writer.close),
+            (self._reading, self.reader.close),
+            (self._chores, lambda: connection.close()),  # the thread's own, not the one of this thread
+        )
+        for pool, close in closings:
+            pool.submit(close)
+            pool.shutdown(wait=False)
+        self.steps.shutdown(wait=False, cancel_futures=True)
+
+
+async def _until_available(call: Callable[[], Awaitable[T]]) -> T:
+    pause = FIRST_PAUSE
+    while True:
+        try:
+            return await call()
+        except Unavailable as error:
+            logger.warning("database away: %s", error)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+
+def _with_django(function: Callable[..., T], *args: Any) -> T:
+    """Call ORM code; a broken connection is dropped so that the next call opens a new one."""
+    try:
+        return function(*args)
+    except (OperationalError, InterfaceError) as error:
+        connection.close()
+        raise Unavailable(str(error)) from error
