@@ -7,7 +7,7 @@ TEST_JOBS ?= 2
 PYTEST := $(BIN)/python -m pytest -rs -n $(TEST_JOBS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test lint types bench fmt
+.PHONY: help setup up test chaos lint types bench fmt
 
 help: ## Show what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,7 +19,13 @@ up: setup ## Run the product: web, workers, everything
 
 test: setup ## Run all tests on SQLite, then those with a database on PostgreSQL
 	env -u DATABASE_URL $(PYTEST) tests
-	$(BIN)/python -m tests.postgres -- $(PYTEST) tests/integration tests/acceptance
+	$(BIN)/python -m tests.postgres -- $(PYTEST) tests/integration tests/acceptance tests/chaos
+
+SEED ?= 1
+SECONDS ?= 60
+DATABASE ?= sqlite
+chaos: setup ## Disturb a running product at random: SEED=… SECONDS=… DATABASE=sqlite|postgresql
+	$(BIN)/python -m tests.chaos --seed $(SEED) --seconds $(SECONDS) --database $(DATABASE)
 
 lint: setup ## Check style, layers and migrations
 	$(BIN)/ruff check .

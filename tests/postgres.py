@@ -62,22 +62,79 @@ class Account:
         return cls(65534, 65534)
 
 
-@contextmanager
-def private_postgres() -> Iterator[str]:
-    """Start a server of our own and yield the DATABASE_URL of an empty database in it."""
-    account = Account.choose()
-    home = Path(tempfile.mkdtemp(prefix="agentsite-pg-"))
-    try:
+@dataclass
+class Server:
+    """A server of our own: its folder, what it runs as, and its process."""
+
+    home: Path
+    account: Account | None
+    program: Path
+    process: subprocess.Popen[bytes]
+
+    @classmethod
+    def make(cls, home: Path) -> "Server":
+        """Set up a server in an empty folder, which its account owns from now on, start it, and make its database."""
+        account = Account.choose()
         binaries = _binaries(home, account)
         if account:
             os.chown(home, account.uid, account.gid)
         _run([binaries / "initdb", "-D", home / "data", "-U", ROLE, "-A", "trust", "-E", "UTF8", "--locale=C"], account)
-        server = _start(binaries / "postgres", home, account)
+        program = binaries / "postgres"
+        made = cls(home, account, program, _start(program, home, account))
         try:
-            _wait_until_ready(server, home)
-            yield f"postgresql://{ROLE}@{quote(str(home), safe='')}/{ROLE}"
+            made.execute(f"CREATE DATABASE {ROLE}")
+        except BaseException:
+            made.stop()
+            raise
+        return made
+
+    @property
+    def url(self) -> str:
+        """The DATABASE_URL of its database."""
+        return f"postgresql://{ROLE}@{quote(str(self.home), safe='')}/{ROLE}"
+
+    def restart(self, *, crash: bool) -> None:
+        """Stop it at once, as if it had crashed, or in good order; start it again and wait until it answers."""
+        self.process.send_signal(signal.SIGQUIT if crash else signal.SIGINT)
+        self.process.wait(STOP_SECONDS)
+        self.process = _start(self.program, self.home, self.account)
+        self.execute("SELECT 1")
+
+    def execute(self, statement: str) -> None:
+        """Execute a statement as soon as the server answers; raises NoPostgres if it does not."""
+        deadline = time.monotonic() + START_SECONDS
+        while self.process.poll() is None and time.monotonic() < deadline:
+            try:
+                with psycopg.connect(host=str(self.home), user=ROLE, dbname="postgres", autocommit=True) as connection:
+                    connection.execute(statement.encode())
+                return
+            except psycopg.OperationalError:
+                time.sleep(0.05)
+        msg = f"PostgreSQL did not start:\n{(self.home / 'log').read_text(errors='replace')}"
+        raise NoPostgres(msg)
+
+    def stop(self) -> None:
+        """Shut down fast; by force when that takes too long."""
+        for request in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+            if self.process.poll() is not None:
+                return
+            self.process.send_signal(request)
+            try:
+                self.process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                continue
+
+
+@contextmanager
+def private_postgres() -> Iterator[str]:
+    """Start a server of our own and yield the DATABASE_URL of an empty database in it."""
+    home = Path(tempfile.mkdtemp(prefix="agentsite-pg-"))
+    try:
+        server = Server.make(home)
+        try:
+            yield server.url
         finally:
-            _stop(server)
+            server.stop()
     finally:
         shutil.rmtree(home)
 
@@ -127,7 +184,7 @@ def _drop(account: Account | None) -> dict[str, Any]:
 
 def _start(program: Path, home: Path, account: Account | None) -> subprocess.Popen[bytes]:
     options = [text for name, value in SETTINGS.items() for text in ("-c", f"{name}={value}")]
-    with (home / "log").open("wb") as log:
+    with (home / "log").open("ab") as log:
         return subprocess.Popen(
             [program, "-D", home / "data", "-k", home, *options],
             stdout=log,
@@ -143,31 +200,6 @@ def _start(program: Path, home: Path, account: Account | None) -> subprocess.Pop
 def _die_with_parent() -> None:
     """Ask the kernel for a fast shutdown of the server should the test process be killed."""
     ctypes.CDLL(None).prctl(1, signal.SIGINT)
-
-
-def _wait_until_ready(server: subprocess.Popen[bytes], home: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while server.poll() is None and time.monotonic() < deadline:
-        try:
-            with psycopg.connect(host=str(home), user=ROLE, dbname="postgres", autocommit=True) as connection:
-                connection.execute(f"CREATE DATABASE {ROLE}")
-            return
-        except psycopg.OperationalError:
-            time.sleep(0.05)
-    msg = f"PostgreSQL did not start:\n{(home / 'log').read_text(errors='replace')}"
-    raise NoPostgres(msg)
-
-
-def _stop(server: subprocess.Popen[bytes]) -> None:
-    """Shut down fast; by force when that takes too long."""
-    for request in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
-        if server.poll() is not None:
-            return
-        server.send_signal(request)
-        try:
-            server.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            continue
 
 
 def main(arguments: list[str]) -> int:

@@ -178,6 +178,8 @@ async def _record_success(x: Execution, step: OpenStep, attempt: Attempt, text: 
             "cost_microusd": attempt.usage.cost_microusd,
         }
     record = finish_step(x, step.record, text, **usage)
+    # Recorded from here on, whatever becomes of its branch before the answer: nobody may close it as interrupted.
+    x.open.pop(record.key, None)
     change = x.change()
     if step.streamed:
         change.streamed.append(record.key)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from agents.engine import Context, NoEffect, Permanent, Retry, Retryable, StepFailed, StepTimeout, workflow
+from agents.engine.canonical import decode
 from agents.engine.clock import ManualClock
 from agents.engine.messages import Reply, ToolCall, Usage, user
 from agents.testing import ScriptedModel, ScriptedTools, WorkflowTest
@@ -330,6 +331,37 @@ def test_the_order_of_a_race_is_recorded() -> None:
     run = WorkflowTest().run(flow)
     assert run.output == [1, "fast"]
     assert starts.done == [1]
+
+
+@pytest.mark.parametrize("turns", range(12))
+@pytest.mark.parametrize("by", ["race", "cancel"])
+def test_an_outcome_on_its_way_to_the_tables_is_not_closed_as_interrupted(by: str, turns: int) -> None:
+    """Whatever ends the step's branch comes at each turn of the loop around its end."""
+    world = WorkflowTest()
+
+    async def first() -> str:
+        if by == "cancel":
+            row = world.store.runs[id].row
+            row.wanted, row.wakes = "cancel", row.wakes + 1
+        return "first"
+
+    async def second() -> str:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return "second"
+
+    async def flow(ctx: Context, input: Any) -> Any:
+        branches = ctx.step("first", first), ctx.step("second", second)
+        return await (ctx.race(*branches) if by == "race" else ctx.gather(*branches))
+
+    id = world.queue(flow)
+    world.resume(id)
+    run = world.store.runs[id]
+    finished = [decode(event.data)["key"] for _, event in run.events if event.kind == "step_finished"]
+    interrupted = [decode(event.data)["key"] for _, event in run.events if event.kind == "step_interrupted"]
+    assert not set(finished) & set(interrupted)
+    assert all(run.steps[key].status == "succeeded" for key in finished)
+    assert run.row.steps_done == len(finished)
 
 
 def test_as_completed_replays_its_order() -> None:
