@@ -341,7 +341,7 @@ def test_an_outcome_on_its_way_to_the_tables_is_not_closed_as_interrupted(by: st
 
     async def first() -> str:
         if by == "cancel":
-            row = world.store.runs[id].row
+            row = world.store.runs[run_id].row
             row.wanted, row.wakes = "cancel", row.wakes + 1
         return "first"
 
@@ -354,9 +354,9 @@ def test_an_outcome_on_its_way_to_the_tables_is_not_closed_as_interrupted(by: st
         branches = ctx.step("first", first), ctx.step("second", second)
         return await (ctx.race(*branches) if by == "race" else ctx.gather(*branches))
 
-    id = world.queue(flow)
-    world.resume(id)
-    run = world.store.runs[id]
+    run_id = world.queue(flow)
+    world.resume(run_id)
+    run = world.store.runs[run_id]
     finished = [decode(event.data)["key"] for _, event in run.events if event.kind == "step_finished"]
     interrupted = [decode(event.data)["key"] for _, event in run.events if event.kind == "step_interrupted"]
     assert not set(finished) & set(interrupted)
