@@ -42,16 +42,12 @@ class Performance:
     def perform(self) -> dict[str, Any]:
         """Give the figures, with the breaches in words."""
         folder = self.instance.directory
-        outside = Outside(folder / "outside")
-        outside.make()
-        self.instance.environment |= {
-            "WORKFLOW_MODULES": "tests.chaos.workload",
-            VARIABLE: str(folder / "outside"),
-        }
+        outside = self._outside()
         ledger = Ledger(folder / "ledger")
         clusters = Clusters(self.instance, ledger.complain)
         disruptions = Disruptions(clusters, self.server, self.file)
         client = Client(self.instance, self.instance.token(), self.seed, ledger, outside)
+        began = time.monotonic()
         try:
             clusters.start()
             client.start()
@@ -65,6 +61,7 @@ class Performance:
             client.close()
             clusters.stop()
             ledger.close()
+        stopped_after = round(time.monotonic() - began - self.seconds, 1)
         verdict = judge(ledger, outside, Circumstances(disruptions.held_up, disruptions.stops), folder)
         if client.error is not None:
             verdict.breaches.append(f"the client gave up: {client.error!r}")
@@ -77,8 +74,17 @@ class Performance:
             "missed": dict(sorted(disruptions.missed.items())),
             "restarts": clusters.restarts,
             "settled_after": settled_after,
+            "stopped_after": stopped_after,
             "breaches": [breach[:MOST_WORDS] for breach in verdict.breaches],
         }
+
+    def _outside(self) -> Outside:
+        """Give the outside world, and tell the product where it is."""
+        folder = self.instance.directory / "outside"
+        outside = Outside(folder)
+        outside.make()
+        self.instance.environment |= {"WORKFLOW_MODULES": "tests.chaos.workload", VARIABLE: str(folder)}
+        return outside
 
     def _disrupt(self, disruptions: Disruptions, began: float) -> None:
         for disruption in schedule(self.seed, self.seconds, self.database, LEASE_SECONDS):

@@ -82,6 +82,7 @@ class _Author:
         parallel: list[tuple[Callable[[], Any], int]] = [
             (lambda: self._branches("all", nesting), 4),
             (lambda: self._branches("map", nesting), 2),
+            (lambda: self._branches("as they come", nesting), 1),
             (lambda: self._branches("race", nesting), 2),
             (lambda: self._timeout(nesting), 1),
         ]
@@ -148,7 +149,7 @@ class _Author:
 def agrees(node: Any, result: Any) -> bool:
     """Whether this is a result that the plan may have."""
     match node["do"]:
-        case "sequence" | "all" | "map":
+        case "sequence" | "all" | "map" | "as they come":
             return _agree(node["of"], result)
         case "join":
             return _agree([part["plan"] for part in node["of"]], result)

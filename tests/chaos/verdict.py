@@ -15,6 +15,8 @@ from tests.chaos.outside import Outside
 from tests.chaos.traces import Trace, traces
 
 MOST_DUMPS = 20
+FAILURES = ("a task of the worker failed", "was refused:", "the driver of worker process")
+"""What the product logs when something happened that its code does not provide for."""
 
 
 @dataclass
@@ -41,7 +43,7 @@ class Verdict:
 
 def judge(ledger: Ledger, outside: Outside, circumstances: Circumstances, folder: Path) -> Verdict:
     """Look at every run. The trace of one that breaks a rule is written into the folder."""
-    verdict = Verdict(breaches=[*ledger.problems, *_whole(ledger)])
+    verdict = Verdict(breaches=[*ledger.problems, *_whole(ledger), *_failures(folder)])
     effects = outside.by_run()
     for trace in traces(ledger.runs, effects):
         _count(verdict, trace)
@@ -65,6 +67,15 @@ def _whole(ledger: Ledger) -> Iterator[str]:
         yield f"run {wait.run_id}: does not wait and has a wait: {wait}"
     for worker in Worker.objects.filter(state__in=(WorkerState.ALIVE, WorkerState.DRAINING)):
         yield f"worker {worker.pk}: is {worker.state} after everything was stopped"
+
+
+def _failures(folder: Path) -> Iterator[str]:
+    """Give what the logs tell of failures that nobody should see."""
+    for log in sorted(folder.glob("*.log")):
+        with log.open(errors="replace") as lines:
+            told = [line.strip() for line in lines if any(words in line for words in FAILURES)]
+        if told:
+            yield f"{log.name} has {len(told)} failures, first: {told[0]}"
 
 
 def _count(verdict: Verdict, trace: Trace) -> None:

@@ -57,6 +57,12 @@ async def _map(ctx: Context, node: Any) -> Any:
     return await ctx.map(partial(_carry_out, ctx), node["of"], width=3)
 
 
+async def _as_they_come(ctx: Context, node: Any) -> Any:
+    """Take branches in the order in which they end; the result is in theirs."""
+    came = [pair async for pair in ctx.as_completed(*(_carry_out(ctx, part) for part in node["of"]))]
+    return [result for _, result in sorted(came, key=lambda pair: pair[0])]
+
+
 async def _race(ctx: Context, node: Any) -> Any:
     winner, result = await ctx.race(*(_carry_out(ctx, part) for part in node["of"]))
     return {"winner": winner, "gave": result}
@@ -171,7 +177,7 @@ async def _mended(ctx: Context, node: Any) -> Any:
             raise Permanent("not mended yet")
         return name
 
-    return await ctx.step(node["name"], act, node["name"])
+    return await ctx.step(node["name"], act, node["name"], retry=PATIENT)
 
 
 async def _large(ctx: Context, node: Any) -> Any:
@@ -182,7 +188,7 @@ async def _large(ctx: Context, node: Any) -> Any:
         note()
         return name * (LARGE // len(name))
 
-    text = await ctx.step(node["name"], act, node["name"])
+    text = await ctx.step(node["name"], act, node["name"], retry=PATIENT)
     return text[: len(node["name"])]
 
 
@@ -203,6 +209,7 @@ DEEDS: dict[str, Callable[[Context, Any], Awaitable[Any]]] = {
     "sequence": _sequence,
     "all": _all,
     "map": _map,
+    "as they come": _as_they_come,
     "race": _race,
     "timeout": _timeout,
     "join": _join,
