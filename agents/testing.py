@@ -34,7 +34,16 @@ from agents.engine.journal.transitions import wake
 from agents.engine.marks import Marks
 from agents.engine.messages import Reply, ToolResult
 from agents.engine.ports import AgentConfig, CallInfo, ModelPort, ModelRequest, Ports, ToolPort, ToolSpec
-from agents.engine.records import ChildRecord, ClaimRequest, History, MessageRecord, StepRecord, Target, WaitRecord
+from agents.engine.records import (
+    ENDED,
+    ChildRecord,
+    ClaimRequest,
+    History,
+    MessageRecord,
+    StepRecord,
+    Target,
+    WaitRecord,
+)
 from agents.engine.registry import WorkflowFunction, find_workflow, known_workflows
 
 __all__ = ["ScriptedModel", "ScriptedTools", "TestRun", "WorkflowTest"]
@@ -206,7 +215,8 @@ class WorkflowTest:
 
     def cancel_child(self, run_id: str) -> None:
         row = self.store.runs[UUID(run_id)].row
-        row.wanted = "cancel"
+        if row.status not in ENDED:
+            row.wanted = "cancel"
 
     def lease_left(self) -> float:
         return self.lease_seconds

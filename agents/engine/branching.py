@@ -62,6 +62,7 @@ async def race(x: Execution, scope: Scope, awaitables: Sequence[Awaitable[Any]])
         for i, awaitable in enumerate(awaitables):
             if i != winner:
                 _close(awaitable)
+        await _forsake(x, [f"{key}/{i}/" for i in range(len(awaitables)) if i != winner])
         task, inner = _start(x, scope, f"{key}/{winner}/", awaitables[winner])
         await _settled(x, [task])
     else:
@@ -103,6 +104,7 @@ async def timeout(x: Execution, scope: Scope, seconds: float, awaitable: Awaitab
     if record is not None and record.is_done:
         if (await outcome_of(x, record))["timed_out"]:
             _close(awaitable)
+            await _forsake(x, [f"{key}/0/"])
             raise StepTimeout("StepTimeout", f"not done within {seconds:g} s", key)
         task, inner = _start(x, scope, f"{key}/0/", awaitable)
         await _settled(x, [task])
@@ -186,13 +188,28 @@ async def _abandon(x: Execution, branches: Sequence[tuple[Branch, Scope]]) -> No
     for task, inner in branches:
         for key in [key for key in x.open if key.startswith(inner.path)]:
             x.close_step(key, "Another branch was done first.")
-        for key, record in x.steps.items():
-            if key.startswith(inner.path) and record.kind == "call" and not record.is_done:
-                x.host.cancel_child(decode(record.input)["run"] if record.input else "")
         task.cancel()
     living = [task for task, _ in branches if not task.done()]
     if living:
         await asyncio.wait(living, timeout=1.0)
+    await _forsake(x, [inner.path for _, inner in branches])
+
+
+async def _forsake(x: Execution, paths: Sequence[str]) -> None:
+    """Cancel the sub-runs of dropped branches; also in a replay, as the worker may have died before it came to that."""
+    called = [
+        decode(record.input)["run"]
+        for key, record in x.steps.items()
+        if record.kind == "call" and record.status == "running" and key.startswith(tuple(paths))
+    ]
+    if not called:
+        return
+    # What was called a moment ago must be in the tables to be cancelled. Of a run that is being cancelled itself,
+    # nothing is queued any more, and what is below it ends along with it.
+    x.change()
+    if (await x.commit()).wanted != "cancel":
+        for run_id in called:
+            x.host.cancel_child(run_id)
 
 
 def _close(awaitable: Awaitable[Any]) -> None:

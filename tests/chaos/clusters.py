@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Container
@@ -25,6 +26,7 @@ SETTINGS = {
     "HEARTBEAT_SECONDS": "0.5",
     "GRACE_SECONDS": str(GRACE_SECONDS),
 }
+STOP_SECONDS = 60.0
 ORPHAN_SECONDS = 20.0
 """How long what a cluster started may outlive it."""
 
@@ -53,11 +55,11 @@ class Cluster:
         """Give its worker processes, which are those that have registered as such under one of these ids."""
         return [child for child in self._below() if child.pid in pids]
 
-    def monitor(self, workers: Container[int]) -> list[psutil.Process]:
-        return [child for child in self._below() if child.pid not in workers and not _has_database(child)]
-
-    def pusher(self, workers: Container[int]) -> list[psutil.Process]:
-        return [child for child in self._below() if child.pid not in workers and _has_database(child)]
+    def others(self, workers: Container[int], *, with_database: bool) -> list[psutil.Process]:
+        """Give what is no worker: the pusher, who has the database open, or the monitor, who has not."""
+        shared = {link for sentinel in self.sentinel() for link in _links(sentinel)}
+        others = [child for child in self._below() if child.pid not in workers]
+        return [child for child in others if _has_database(_links(child) - shared) == with_database]
 
     def _below(self) -> list[psutil.Process]:
         """Give the children of its sentinel."""
@@ -98,7 +100,7 @@ class Clusters:
         for cluster in self.clusters:
             cluster.process.popen.terminate()
         for cluster in self.clusters:
-            code = cluster.process.stop(60.0)
+            code = _exit_code(cluster.process)
             # One that was told before it had begun has nothing to drain.
             if code != 0 and not (code == -signal.SIGTERM and not cluster.has_begun):
                 self._complain(f"{cluster.process.name} was asked to stop and ended with {code}")
@@ -155,12 +157,26 @@ def is_living(process: psutil.Process) -> bool:
         return False
 
 
-def _has_database(process: psutil.Process) -> bool:
-    """Whether it has a file of SQLite or a socket open: of what is not a worker, only the pusher has."""
+def _exit_code(process: Process) -> int | None:
+    """Wait for the end of a process that was told to stop, and leave nothing of it behind; None if it goes on."""
     try:
-        links = [os.readlink(entry) for entry in Path(f"/proc/{process.pid}/fd").iterdir()]
+        # Not told again: twice means at once.
+        return process.popen.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        return None
+    finally:
+        process.stop(0.0)
+
+
+def _links(process: psutil.Process) -> set[str]:
+    """Give what a process has open."""
+    try:
+        return {os.readlink(entry) for entry in Path(f"/proc/{process.pid}/fd").iterdir()}
     except OSError:
-        return False
+        return set()
+
+
+def _has_database(links: set[str]) -> bool:
     return any(link.startswith("socket:") or ".sqlite3" in link for link in links)
 
 

@@ -51,20 +51,18 @@ class Disruptions:
         self._deeds: dict[str, Callable[[Disruption], bool]] = {
             "kill busy worker": lambda d: self._signal_one(self._workers(d, busy=True), d, signal.SIGKILL),
             "kill idle worker": lambda d: self._signal_one(self._workers(d, busy=False), d, signal.SIGKILL),
-            "kill pusher": lambda d: self._signal_one(self._cluster(d).pusher(self._worker_pids()), d, signal.SIGKILL),
-            "kill monitor": lambda d: self._signal_one(
-                self._cluster(d).monitor(self._worker_pids()), d, signal.SIGKILL
-            ),
-            "kill sentinel": lambda d: self._signal_one(self._cluster(d).sentinel(), d, signal.SIGKILL),
-            "kill main": lambda d: self._signal_one(self._cluster(d).main(), d, signal.SIGKILL),
+            "kill pusher": lambda d: self._kill_other(d, with_database=True),
+            "kill monitor": lambda d: self._kill_other(d, with_database=False),
+            "kill sentinel": lambda d: self._signal_one(self._some(d, Cluster.sentinel), d, signal.SIGKILL),
+            "kill main": lambda d: self._signal_one(self._some(d, Cluster.main), d, signal.SIGKILL),
             "kill cluster": self._kill_cluster,
             "kill web": self._kill_web,
             "terminate worker": lambda d: self._signal_one(self._workers(d, busy=True), d, signal.SIGTERM),
-            "terminate main": lambda d: self._signal_one(self._cluster(d).main(), d, signal.SIGTERM),
+            "terminate main": lambda d: self._signal_one(self._some(d, Cluster.main), d, signal.SIGTERM),
             "terminate group": self._terminate_group,
             "stop worker": lambda d: self._stop(self._pick(self._workers(d, busy=True), d), d),
-            "stop cluster": lambda d: self._stop(self._cluster(d).everybody(), d),
-            "stop sentinel": lambda d: self._stop(self._cluster(d).sentinel(), d),
+            "stop cluster": lambda d: self._stop(self._some(d, Cluster.everybody), d),
+            "stop sentinel": lambda d: self._stop(self._some(d, Cluster.sentinel), d),
             "end sessions": self._end_sessions,
             "restart database": lambda d: self._restart(crash=False),
             "crash database": lambda d: self._restart(crash=True),
@@ -93,8 +91,18 @@ class Disruptions:
     # -- processes -------------------------------------------------------------------------------------------------
 
     def _cluster(self, disruption: Disruption) -> Cluster:
+        return self._in_turn(disruption)[0]
+
+    def _in_turn(self, disruption: Disruption) -> list[Cluster]:
+        """Give the clusters, the chosen one first."""
         clusters = self._clusters.clusters
-        return clusters[int(disruption.which * len(clusters))]
+        first = int(disruption.which * len(clusters))
+        return [*clusters[first:], *clusters[:first]]
+
+    def _some(self, disruption: Disruption, find: Callable[[Cluster], list[psutil.Process]]) -> list[psutil.Process]:
+        """Give what is found in the chosen cluster, or in the next one that is complete."""
+        complete = [cluster for cluster in self._in_turn(disruption) if cluster.sentinel()]
+        return next((found for cluster in complete if (found := find(cluster))), [])
 
     def _workers(self, disruption: Disruption, *, busy: bool) -> list[psutil.Process]:
         """Give the worker processes that hold runs, or that hold none; any, if there are no such."""
@@ -116,6 +124,11 @@ class Disruptions:
 
     def _signal_one(self, processes: list[psutil.Process], disruption: Disruption, by: signal.Signals) -> bool:
         return any(send(process, by) for process in self._pick(processes, disruption))
+
+    def _kill_other(self, disruption: Disruption, *, with_database: bool) -> bool:
+        workers = self._worker_pids()
+        others = self._some(disruption, lambda cluster: cluster.others(workers, with_database=with_database))
+        return self._signal_one(others, disruption, signal.SIGKILL)
 
     def _kill_cluster(self, disruption: Disruption) -> bool:
         killed = [send(process, signal.SIGKILL) for process in self._cluster(disruption).everybody()]
@@ -215,7 +228,7 @@ class Disruptions:
         web: Process = instance.start("web", "--port", str(port), name="short-web", PORT=str(port))
         try:
             url = f"http://127.0.0.1:{port}/api/v1/"
-            wait_until(lambda: web.is_running and _answers(url), 30.0, "the short web process to answer")
+            wait_until(lambda: self._is_over.is_set() or _answers(url), 30.0, "the short web process to answer")
             ends = time.monotonic() + seconds
             while time.monotonic() < ends and not self._is_over.is_set():
                 _answers(url)

@@ -23,6 +23,8 @@ PROCESSES = (
     "terminate main",
     "terminate group",
     "stop worker",
+    "stop worker",
+    "stop cluster",
     "stop cluster",
     "stop sentinel",
 )
@@ -30,10 +32,12 @@ DATABASES: dict[Database, tuple[str, ...]] = {
     "postgresql": ("end sessions", "end sessions", "restart database", "crash database", "lock runs"),
     "sqlite": ("hold lock", "hold lock", "short web", "checkpoint"),
 }
-GAP = (0.5, 3.5)
+GAP = (0.5, 4.5)
 """Seconds from one disruption to the next."""
-LONG_STOP = 1.5
-"""A stop lasts up to so many leases."""
+LASTING = (0.1, 1.5)
+LONG = (1.1, 1.8)
+"""How long what lasts does so, in leases; those who are stopped for longer than one lose their runs meanwhile."""
+OUTLIVES_LEASE = ("stop worker", "stop cluster")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,4 +64,6 @@ def schedule(seed: int, seconds: float, database: Database, lease: float) -> Ite
         if not bag:
             bag = [*PROCESSES, *DATABASES[database]]
             random.shuffle(bag)
-        yield Disruption(round(at, 2), bag.pop(), random.random(), round(random.uniform(0.3, LONG_STOP * lease), 2))
+        kind = bag.pop()
+        leases = random.uniform(*(LONG if kind in OUTLIVES_LEASE else LASTING))
+        yield Disruption(round(at, 2), kind, random.random(), round(leases * lease, 2))

@@ -13,7 +13,7 @@ import pytest
 from tests.instance import CHECKOUT
 
 SEED = 7
-SECONDS = 45
+SECONDS = 40
 ENDED = ("succeeded", "failed", "cancelled")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import timedelta
 from random import Random
 from typing import Any
@@ -362,6 +363,58 @@ def test_an_outcome_on_its_way_to_the_tables_is_not_closed_as_interrupted(by: st
     assert not set(finished) & set(interrupted)
     assert all(run.steps[key].status == "succeeded" for key in finished)
     assert run.row.steps_done == len(finished)
+
+
+@pytest.mark.parametrize("turns", range(12))
+def test_a_sub_run_called_just_before_its_branch_is_dropped_is_cancelled(turns: int) -> None:
+    world = WorkflowTest()
+
+    async def first() -> str:
+        return "first"
+
+    async def second() -> str:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return "second"
+
+    async def child(ctx: Context, input: Any) -> Any:
+        await ctx.sleep(3600)
+
+    async def loser(ctx: Context) -> Any:
+        await ctx.step("second", second)
+        return await ctx.call("child")
+
+    async def flow(ctx: Context, input: Any) -> Any:
+        return await ctx.race(ctx.step("first", first), loser(ctx))
+
+    world._functions["child"] = child
+    run = world.run(flow)
+    assert (run.status, run.output) == ("succeeded", [0, "first"])
+    assert {other.row.status for other in world.store.runs.values() if other.parent_id} <= {"cancelled"}
+
+
+def test_a_dropped_sub_run_is_cancelled_by_the_replay_when_its_worker_died_before() -> None:
+    world = WorkflowTest()
+    cancelled: list[str] = []
+    world.cancel_child = cancelled.append  # type: ignore[method-assign]  # a worker that dies carries out nothing
+
+    async def child(ctx: Context, input: Any) -> Any:
+        await ctx.sleep(3600)
+
+    async def flow(ctx: Context, input: Any) -> Any:
+        winner = await ctx.race(ctx.sleep(1), ctx.call("child"))
+        with suppress(StepTimeout):
+            await ctx.timeout(1, ctx.call("child"))
+        await ctx.sleep(10)
+        return winner
+
+    world._functions["child"] = child
+    run = world.run(flow)
+    children = [str(id) for id, other in world.store.runs.items() if other.parent_id]
+    # Once when the branch was dropped, and again by each replay, as long as nobody has heard of its end.
+    assert run.status == "succeeded"
+    assert set(cancelled) == set(children)
+    assert min(cancelled.count(id) for id in children) >= 2
 
 
 def test_as_completed_replays_its_order() -> None:
