@@ -44,6 +44,15 @@ if TYPE_CHECKING:
 
 UNSAFE_MARGIN = 1.0
 """Seconds of lease that must be left before an unsafe act."""
+BEGIN_AGAIN = 1.0
+"""Seconds until an unsafe step that its worker kept from beginning tries to begin again."""
+
+
+class NotBegun(NoEffect):
+    """The worker's lease kept an unsafe step from beginning: not the step's fault, so no attempt of it is used up."""
+
+
+NOT_ITS_FAULT = ("Interrupted", NotBegun.__name__)
 
 
 async def perform(x: Execution, scope: Scope, plan: Plan, execute: Executor) -> tuple[str, JSON]:
@@ -134,9 +143,9 @@ async def _declare_intent(x: Execution, record: StepRecord) -> None:
     if answer.wanted == "cancel":
         raise Sealed
     if x.host.lease_left() < UNSAFE_MARGIN:
-        raise NoEffect("The worker's lease was about to run out.")
+        raise NotBegun("The worker's lease was about to run out.")
     if x.host.clock.now() > latest:
-        raise NoEffect("Declaring the step took too long.")
+        raise NotBegun("Declaring the step took too long.")
 
 
 async def _attempt(x: Execution, step: OpenStep, plan: Plan, execute: Executor) -> tuple[Attempt, str]:
@@ -214,7 +223,9 @@ async def _after_failure(x: Execution, step: OpenStep, plan: Plan, error: Except
         return record if record.is_done else await _next_attempt(x, record)
     failures = _failures(record) + 1
     pause = None
-    if not isinstance(error, (Permanent, NotEncodable)):
+    if isinstance(error, NotBegun):
+        pause = BEGIN_AGAIN
+    elif not isinstance(error, (Permanent, NotEncodable)):
         retry_after = error.retry_after if isinstance(error, Retryable) else None
         pause = plan.retry.pause_after(failures, Random(f"{x.id}{record.key}{failures}"), retry_after)  # noqa: S311 (jitter)
     if step.streamed:
@@ -266,8 +277,8 @@ def _retry_at(record: StepRecord) -> datetime:
 
 
 def _failures(record: StepRecord) -> int:
-    """Count the attempts that failed; those that a crash or a stop ended are not the step's fault."""
-    return sum(1 for entry in decode(record.attempts) or () if entry["type"] != "Interrupted")
+    """Count the attempts that failed; those that a crash or a stop ended, or kept from beginning, are not counted."""
+    return sum(1 for entry in decode(record.attempts) or () if entry["type"] not in NOT_ITS_FAULT)
 
 
 def _describe(error: Exception) -> dict[str, JSON]:
