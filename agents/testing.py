@@ -45,6 +45,7 @@ from agents.engine.records import (
     WaitRecord,
 )
 from agents.engine.registry import WorkflowFunction, find_workflow, known_workflows
+from agents.engine.stepping import Starts
 
 __all__ = ["ScriptedModel", "ScriptedTools", "TestRun", "WorkflowTest"]
 
@@ -146,6 +147,7 @@ class WorkflowTest:
         self._clock = clock or ManualClock()
         self.ports = Ports(model or ScriptedModel(), tools or ScriptedTools(), _NoPartials(), _MemoryArtifacts())
         self.marks = Marks()
+        self.starts = Starts()
         self.agent = agent
         self.journal = self._new_journal()
         self.replays = 0

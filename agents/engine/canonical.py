@@ -93,6 +93,8 @@ def clean_text(text: str) -> str:
     """Replace NUL and lone surrogates, which PostgreSQL refuses, by U+FFFD."""
     if "\x00" in text:
         text = text.replace("\x00", "\ufffd")
+    elif text.isascii():
+        return text
     return text.encode("utf-8", "replace").decode() if not _is_utf8(text) else text
 
 

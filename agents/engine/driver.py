@@ -28,6 +28,7 @@ from agents.engine.ports import AgentConfig, Ports
 from agents.engine.records import Claimed, ClaimRequest, History, Target, WaitRecord
 from agents.engine.registry import find_workflow
 from agents.engine.scope import current_scope
+from agents.engine.stepping import Starts
 from agents.engine.sweeping import Sweeper
 from agents.engine.worker_settings import WorkerSettings
 from agents.engine.worker_threads import WorkerThreads
@@ -58,6 +59,7 @@ class Driver:
     ) -> None:
         self.settings = settings
         self.marks = marks or Marks()
+        self.starts = Starts()
         self.ports = ports
         self.clock = WorkerClock()
         self.lease_seconds = settings.lease

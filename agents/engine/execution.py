@@ -58,7 +58,8 @@ class Execution:
         self.lease = (claimed.id, claimed.epoch)
         self.steps: dict[str, StepRecord] = history.steps if history else {}
         self.open: dict[str, OpenStep] = {}
-        self.branches = Branches(self._went_idle, host.marks, mark_of(claimed.id))
+        self.mark = mark_of(claimed.id)
+        self.branches = Branches(self._went_idle, host.marks, self.mark)
         self.waiting = Waiting(self.branches, host.clock)
         self.sealed = False
         self.seen_wakes = history.wakes if history else claimed.wakes

@@ -13,6 +13,7 @@ from agents.engine.records import History, Target
 
 if TYPE_CHECKING:
     from agents.engine.journal.journal import Journal
+    from agents.engine.stepping import Starts
 
 
 class Host(Protocol):
@@ -25,6 +26,7 @@ class Host(Protocol):
     journal: Journal
     ports: Ports
     marks: Marks
+    starts: Starts
     lease_seconds: float
     short_pause: float
     linger: float

@@ -36,7 +36,12 @@ MAX_STACK = 6_000
 
 def mark_of(run_id: UUID, key: str = "") -> bytes:
     """Give the bytes that stand for a step of a run, or for the run's own code between its steps."""
-    return (b"\x01" + run_id.bytes + key.encode("utf-8", "replace"))[: MAX_MARK - 1] + b"\x00"
+    return step_mark(b"\x01" + run_id.bytes + b"\x00", key)
+
+
+def step_mark(run_mark: bytes, key: str) -> bytes:
+    """Give the mark of a step of the run that `run_mark` stands for."""
+    return (run_mark[:-1] + key.encode("utf-8", "replace"))[: MAX_MARK - 1] + b"\x00"
 
 
 def blocked_name(key: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,12 +55,15 @@ Executor = Callable[[Attempt], Awaitable[Any]]
 
 @dataclass(slots=True)
 class OpenStep:
-    """A step that is being executed, its latest record, and the text it has streamed."""
+    """A step that is being executed, its latest record, and the text it has streamed.
+
+    `is_over` says that this attempt has ended, though its end may not be committed yet.
+    """
 
     record: StepRecord
     streamed: list[str]
-    start: asyncio.Handle | None = None
     deadline: float | None = None
+    is_over: bool = False
 
     @property
     def is_unsafe(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import zstandard
@@ -16,6 +16,7 @@ from agents.engine.records import EventRecord, LargeRecord, StepRecord
 if TYPE_CHECKING:
     from agents.engine.execution import Execution
 
+MICROSECOND = timedelta(microseconds=1)
 MAX_INLINE = 256 * 1024
 """Outcomes of more bytes go compressed into a table of their own."""
 _compress = zstandard.ZstdCompressor(level=3).compress
@@ -99,7 +100,7 @@ def log_step(x: Execution, kind: str, record: StepRecord, *, at: datetime | None
     }
     if record.finished_at is not None:
         data["started_at"] = record.started_at
-        data["ms"] = round((record.finished_at - record.started_at).total_seconds() * 1000, 1)
+        data["ms"] = (record.finished_at - record.started_at) // MICROSECOND / 1000
         if record.input_tokens or record.output_tokens:
             data["tokens"] = record.input_tokens + record.output_tokens
             data["cost_microusd"] = record.cost_microusd

@@ -24,7 +24,7 @@ from agents.engine.errors import (
     StepTimeout,
 )
 from agents.engine.journal.store import Unwritable
-from agents.engine.marks import blocked_name, mark_of
+from agents.engine.marks import blocked_name, step_mark
 from agents.engine.plans import Attempt, Executor, OpenStep, Plan
 from agents.engine.recording import (
     fail_step,
@@ -64,7 +64,7 @@ async def perform(x: Execution, scope: Scope, plan: Plan, execute: Executor) -> 
         if record.digest != plan.digest:
             record = await reconsider(x, key, plan, record)
     if record is None or not record.is_done:
-        outside, scope.mark = scope.mark, mark_of(x.id, key)
+        outside, scope.mark = scope.mark, step_mark(x.mark, key)
         x.host.marks.put(scope.mark)
         try:
             record = await _execute(x, key, plan, execute, record)
@@ -106,8 +106,7 @@ async def _attempt_until_done(x: Execution, record: StepRecord, plan: Plan, exec
                 if plan.effect == "unsafe":
                     await _declare_intent(x, record)
                 else:
-                    # A safe step that ends before the loop turns is recorded by its end alone.
-                    step.start = asyncio.get_running_loop().call_soon(_note_start, x, record)
+                    x.host.starts.add(x, step)
                 attempt, text = await _attempt(x, step, plan, execute)
             except Unwritable:
                 raise  # The intent is not in the tables: nothing to record an attempt of.
@@ -122,6 +121,29 @@ async def _attempt_until_done(x: Execution, record: StepRecord, plan: Plan, exec
         finally:
             if x.open.get(record.key) is step and not x.sealed:
                 del x.open[record.key]
+
+
+class Starts:
+    """Attempts of safe steps that began since the loop last turned.
+
+    One that ends before the loop turns is recorded by its end alone. All runs of a worker share one callback: one for
+    each step would cost a tenth of what the step does.
+    """
+
+    def __init__(self) -> None:
+        self._steps: list[tuple[Execution, OpenStep]] = []
+
+    def add(self, x: Execution, step: OpenStep) -> None:
+        """Note the start when the loop turns, unless the attempt is over by then."""
+        if not self._steps:
+            asyncio.get_running_loop().call_soon(self._note)
+        self._steps.append((x, step))
+
+    def _note(self) -> None:
+        steps, self._steps = self._steps, []
+        for x, step in steps:
+            if not step.is_over:
+                _note_start(x, step.record)
 
 
 def _note_start(x: Execution, record: StepRecord) -> None:
@@ -178,7 +200,7 @@ async def _attempt(x: Execution, step: OpenStep, plan: Plan, execute: Executor) 
 async def _record_success(x: Execution, step: OpenStep, attempt: Attempt, text: str) -> StepRecord:
     if x.sealed:
         raise Sealed
-    _forget_start(step)
+    step.is_over = True
     usage: dict[str, Any] = {}
     if attempt.usage is not None:
         usage = {
@@ -207,15 +229,10 @@ async def _record_success(x: Execution, step: OpenStep, attempt: Attempt, text: 
     return record
 
 
-def _forget_start(step: OpenStep) -> None:
-    if step.start is not None:
-        step.start.cancel()
-
-
 async def _after_failure(x: Execution, step: OpenStep, plan: Plan, error: Exception) -> StepRecord:
     """Record a failed attempt; give the failed step, or the record of the next attempt once its time has come."""
     record = step.record
-    _forget_start(step)
+    step.is_over = True
     x.open.pop(record.key, None)
     described = _describe(error)
     if plan.effect == "unsafe" and not isinstance(error, NoEffect):
