@@ -15,9 +15,27 @@ from pathlib import Path
 from tests.instance import CHECKOUT, free_port
 from tests.postgres import private_postgres
 
-NAMES = ("throughput", "concurrency", "latency", "accept", "live", "storage", "resume", "recovery", "idle")
+NAMES = (
+    "throughput",
+    "scaling",
+    "concurrency",
+    "memory",
+    "latency",
+    "accept",
+    "live",
+    "storage",
+    "resume",
+    "join",
+    "recovery",
+    "takeover",
+    "idle",
+    "growth",
+    "plans",
+)
 DATABASES = ("sqlite", "postgresql")
 STOP_SECONDS = 60.0
+ROWS = 1_000_000
+RUNS = 100_000
 
 
 @contextmanager
@@ -30,7 +48,7 @@ def database_url(database: str, folder: Path) -> Iterator[str]:
             yield url
 
 
-def run(name: str, database: str) -> int:
+def run(name: str, database: str, *, rows: int, runs: int) -> int:
     """Run one benchmark on one database in a process and a folder of its own; give its exit code."""
     with tempfile.TemporaryDirectory(prefix="agentsite-bench-") as folder, database_url(database, Path(folder)) as url:
         environment = {
@@ -41,7 +59,7 @@ def run(name: str, database: str) -> int:
             "PORT": str(free_port()),
             "WORKFLOW_MODULES": "benchmarks.workflows",
         }
-        command = [sys.executable, "-m", "benchmarks.child", name, folder]
+        command = [sys.executable, "-m", "benchmarks.child", name, folder, str(rows), str(runs)]
         child = subprocess.Popen(command, env=environment, cwd=CHECKOUT)
         try:
             return child.wait()
@@ -56,11 +74,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"default: all of {', '.join(NAMES)}")
     parser.add_argument("--database", choices=(*DATABASES, "both"), default="both")
+    parser.add_argument("--rows", type=int, default=ROWS, help="finished runs in the tables of growth and plans")
+    parser.add_argument("--runs", type=int, default=RUNS, help="runs that memory lets through one worker process")
     options = parser.parse_args()
     if unknown := sorted(set(options.names) - set(NAMES)):
         parser.error(f"there is no benchmark named {unknown[0]}; choose from {', '.join(NAMES)}")
     databases = DATABASES if options.database == "both" else (options.database,)
-    codes = [run(name, database) for name in options.names or NAMES for database in databases]
+    codes = [
+        run(name, database, rows=options.rows, runs=options.runs)
+        for name in options.names or NAMES
+        for database in databases
+    ]
     return next((code for code in codes if code), 0)
 
 

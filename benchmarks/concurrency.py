@@ -13,7 +13,7 @@ TARGETS = both(
         "megabytes_of_2000": "<= 300",
     }
 )
-COUNTS = (500, 2000)
+COUNTS = (500, 2000, 5000)
 
 
 def measure(bench: Bench) -> Figures:
@@ -26,5 +26,6 @@ def measure(bench: Bench) -> Figures:
         span = bench.wait_for_end(bench.queue_runs("bench_waits", count))
         figures[f"seconds_of_{count}"] = round(span.seconds, 2)
         figures[f"megabytes_of_{count}"] = round(memory.most_over_idle() / 1e6, 1)
+        figures[f"bytes_per_run_of_{count}"] = round(memory.most_over_idle() / count)
         cluster.stop()
     return figures

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -23,6 +24,8 @@ from tests.instance import Instance, Process, wait_until
 WARM_UP_RUNS = 300
 END_SECONDS = 300.0
 SETTLE_SECONDS = 1.5
+CLOCK_DIFFERENCE = 2.0
+"""Seconds by which a worker's idea of the database's time may be off."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,10 @@ class Bench:
     """An instance that is set up; what a benchmark starts in it is stopped after it."""
 
     instance: Instance
+    rows: int
+    """How many finished runs growth and plans put into the tables."""
+    runs: int
+    """How many runs memory lets through."""
 
     @property
     def workspace(self) -> Workspace:
@@ -117,6 +124,10 @@ class Memory:
         # The kernel notes the peak anew.
         Path(f"/proc/{pid}/clear_refs").write_text("5")
 
+    def now(self) -> int:
+        """Give the bytes held now."""
+        return self._read("VmRSS")
+
     def most_over_idle(self) -> int:
         """Give the bytes held at most, over those held at the beginning."""
         return self._read("VmHWM") - self._idle
@@ -129,16 +140,48 @@ class Memory:
         raise ProcessLookupError(self._pid)
 
 
+def wait_for_stamps(runs: Collection[UUID], since: float, seconds: float = 60.0) -> list[float]:
+    """Wait until each of the runs has done a `stamp` step that started after a moment; give when the first did."""
+    deadline = time.monotonic() + seconds
+    while len(found := _stamps_since(runs, since)) < len(runs):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{len(runs) - len(found)} of {len(runs)} runs did not go on in {seconds:g} s.")
+        time.sleep(0.2)
+    return list(found.values())
+
+
+def _stamps_since(runs: Collection[UUID], since: float) -> dict[UUID, float]:
+    found: dict[UUID, float] = {}
+    steps = Step.objects.filter(run__in=runs, name="stamp", superseded=False, finished_at__isnull=False)
+    recent = steps.filter(started_at__gt=datetime.fromtimestamp(since - CLOCK_DIFFERENCE, UTC))
+    for run, outcome in recent.values_list("run_id", "outcome"):
+        stamp = float(outcome or 0)
+        if stamp > since:
+            found[run] = min(stamp, found.get(run, stamp))
+    return found
+
+
 def stamps_of(run: UUID) -> list[float]:
     """Give when the `stamp` steps of a run started, as they recorded it themselves."""
     steps = Step.objects.filter(run=run, name="stamp", superseded=False, outcome__isnull=False)
     return sorted(float(outcome or 0) for outcome in steps.values_list("outcome", flat=True))
 
 
-def cpu_seconds(process: Process) -> float:
-    """Give the processor time that a process and its living descendants have used."""
-    times = [member.cpu_times() for member in [psutil.Process(process.pid), *process.children()]]
-    return float(sum(each.user + each.system for each in times))
+def cpu_seconds(*pids: int) -> float:
+    """Give the processor time that these processes and their descendants have used."""
+    roots = [psutil.Process(pid) for pid in pids]
+    times = [member.cpu_times() for root in roots for member in (root, *root.children(recursive=True))]
+    # Those that have ended are counted with the parent that saw them end.
+    return float(sum(each.user + each.system + each.children_user + each.children_system for each in times))
+
+
+def database_pids() -> list[int]:
+    """Give the process of the database server, if there is one: the parent of the one that serves us."""
+    if connection.vendor == "sqlite":
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        return [psutil.Process(cursor.fetchone()[0]).ppid()]
 
 
 def stored_bytes() -> int:

@@ -25,9 +25,9 @@ def measure(bench: Bench) -> Figures:
     for cluster in (processes["runs"], processes["tools"]):
         wait_until(partial(_is_complete, cluster), 60.0, "the cluster's processes")
     time.sleep(SETTLE_SECONDS)
-    before = {name: cpu_seconds(process) for name, process in processes.items()}
+    before = {name: cpu_seconds(process.pid) for name, process in processes.items()}
     time.sleep(SECONDS)
-    used = {name: 100 * (cpu_seconds(process) - before[name]) / SECONDS for name, process in processes.items()}
+    used = {name: 100 * (cpu_seconds(process.pid) - before[name]) / SECONDS for name, process in processes.items()}
     parts = {f"percent_of_{name}": round(percent, 2) for name, percent in used.items()}
     return {"percent_of_a_core": round(sum(used.values()), 2), **parts}
 

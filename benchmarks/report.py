@@ -6,14 +6,18 @@ import json
 import os
 import platform
 import sqlite3
+import subprocess
+import time
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from statistics import quantiles
+from statistics import median, quantiles
 from typing import Literal, TypeAlias
 
 import django
 from django.db import connection
+
+from tests.instance import CHECKOUT
 
 Database: TypeAlias = Literal["sqlite", "postgresql"]
 Figures: TypeAlias = dict[str, float]
@@ -36,7 +40,26 @@ def milliseconds(seconds: float) -> float:
     return round(seconds * 1000, 2)
 
 
-def line(name: str, figures: Figures, targets: Targets) -> str:
+CALIBRATION_TURNS = 400_000
+CALIBRATION_TIMES = 9
+
+
+def calibrate() -> float:
+    """Give the milliseconds that a fixed loop of pure Python takes at this moment.
+
+    The same work at all times: if it takes twice as long as elsewhere, so does most of what a benchmark measured.
+    """
+    return milliseconds(median(_loop_seconds() for _ in range(CALIBRATION_TIMES)))
+
+
+def _loop_seconds() -> float:
+    began, total = time.perf_counter(), 0
+    for turn in range(CALIBRATION_TURNS):
+        total += turn & 7
+    return time.perf_counter() - began
+
+
+def line(name: str, figures: Figures, targets: Targets, calibration: Mapping[str, float]) -> str:
     """Give the line for the database of this process."""
     database = connection.vendor
     report = {
@@ -44,6 +67,7 @@ def line(name: str, figures: Figures, targets: Targets) -> str:
         "database": database,
         "figures": figures,
         "target": targets[database],
+        "calibration_ms": calibration,
         "machine": {"cores": len(os.sched_getaffinity(0)), "cpu": _cpu(), "memory_gb": _memory_gb()},
         "versions": {
             "python": platform.python_version(),
@@ -51,8 +75,22 @@ def line(name: str, figures: Figures, targets: Targets) -> str:
             database: _database_version(),
             "agentsite": version("agentsite"),
         },
+        "commit": _commit(),
     }
     return json.dumps(report)
+
+
+def _commit() -> str:
+    """Name the commit that was measured, with a plus for changes on top; empty outside a checkout."""
+    try:
+        return _git("rev-parse", "--short=12", "HEAD") + ("+" if _git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", *arguments]
+    return subprocess.check_output(command, cwd=CHECKOUT, text=True, stderr=subprocess.DEVNULL).strip()
 
 
 def _cpu() -> str:

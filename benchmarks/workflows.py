@@ -54,3 +54,18 @@ async def stamps(ctx: Context, input: dict[str, float]) -> None:
         await ctx.step("noop", give_kilobyte)
     for _ in range(int(input.get("stamps", 1))):
         await ctx.step("stamp", tell_time, input.get("seconds", 0.0))
+
+
+@workflow("bench_child")
+async def child(ctx: Context, input: dict[str, float]) -> float:
+    """Wait so many seconds; give the number back."""
+    await ctx.step("wait", wait, input["seconds"])
+    return input["number"]
+
+
+@workflow("bench_join")
+async def join(ctx: Context, input: dict[str, float]) -> int:
+    """Start so many sub-runs at once; give how many answered."""
+    inputs = [{"number": number, "seconds": input["seconds"]} for number in range(int(input["children"]))]
+    answers = await ctx.gather(*(ctx.call("bench_child", each) for each in inputs))
+    return len(set(answers))

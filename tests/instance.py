@@ -201,13 +201,13 @@ class Instance:
         """Start one cluster with a single worker process, unless WORKERS says otherwise."""
         return self.start("worker", "--queue", queue, name=f"worker-{queue}", **{"WORKERS": "1"} | environment)
 
-    def start(self, *command: str, name: str = "", **environment: str) -> Process:
-        """Start a command in a session of its own, its output going to a log."""
+    def start(self, *command: str, name: str = "", within: Sequence[str] = (), **environment: str) -> Process:
+        """Start a command in a session of its own, its output going to a log; `within` another program's command."""
         name = f"{name or command[0]}-{len(self.processes) + 1}"
         log = self.directory / f"{name}.log"
         with log.open("wb") as output:
             popen = subprocess.Popen(
-                [*AGENTSITE, *command],
+                [*within, *AGENTSITE, *command],
                 cwd=CHECKOUT,
                 env=self._environment(environment),
                 stdin=subprocess.DEVNULL,

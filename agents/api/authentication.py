@@ -34,7 +34,7 @@ class BearerAuthentication(BaseAuthentication):
             return None
         if len(words) != 2 or len(words[1]) > _MAX_LENGTH or not words[1].isascii():
             raise AuthenticationFailed("The Authorization header reads: Bearer, a space, the token.")
-        token = _find(words[1].decode())
+        token = find_token(words[1].decode())
         now = timezone.now()
         if token is None or (token.expiry is not None and token.expiry <= now) or not token.user.is_active:
             raise AuthenticationFailed("The token is not known or no longer valid.")
@@ -66,7 +66,7 @@ class TokenAllows(BasePermission):
         return Scope.WRITE in token.scopes
 
 
-def _find(token: str) -> AuthToken | None:
+def find_token(token: str) -> AuthToken | None:
     role = Membership.objects.filter(user=OuterRef("user"), workspace=OuterRef("workspace")).values("role")
     known = AuthToken.objects.select_related("user", "workspace").annotate(role=Subquery(role))
     found: AuthToken | None = known.filter(digest=hash_token(token)).first()

@@ -80,6 +80,8 @@ class Vanishing:
         (SignedPackage.dumps([1, 2]), "TypeError"),
         (SignedPackage.dumps({"no": "function"}), "KeyError"),
     ],
+    # A signature names its second: test processes that begin in different ones would have tests of different names.
+    ids=["damaged", "no task", "no function"],
 )
 def test_an_unreadable_message_is_set_aside_and_others_flow(holder: str, payload: str, reason: str) -> None:
     put(payload=payload, lock=timezone.now() - timedelta(seconds=5))
