@@ -393,10 +393,13 @@ def test_a_sub_run_called_just_before_its_branch_is_dropped_is_cancelled(turns: 
     assert {other.row.status for other in world.store.runs.values() if other.parent_id} <= {"cancelled"}
 
 
-def test_a_dropped_sub_run_is_cancelled_by_the_replay_when_its_worker_died_before() -> None:
+def test_a_dropped_sub_run_is_cancelled_by_the_replay_when_its_worker_died_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     world = WorkflowTest()
     cancelled: list[str] = []
-    world.cancel_child = cancelled.append  # type: ignore[method-assign]  # a worker that dies carries out nothing
+    # A worker that dies carries out nothing.
+    monkeypatch.setattr(world, "cancel_child", cancelled.append)
 
     async def child(ctx: Context, input: Any) -> Any:
         await ctx.sleep(3600)
