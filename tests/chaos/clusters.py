@@ -55,11 +55,19 @@ class Cluster:
         """Give its worker processes, which are those that have registered as such under one of these ids."""
         return [child for child in self._below() if child.pid in pids]
 
-    def others(self, workers: Container[int], *, with_database: bool) -> list[psutil.Process]:
-        """Give what is no worker: the pusher, who has the database open, or the monitor, who has not."""
+    def pusher(self, workers: Container[int]) -> list[psutil.Process]:
+        return self._others(workers)[-1:]
+
+    def monitor(self, workers: Container[int]) -> list[psutil.Process]:
+        return self._others(workers)[:1]
+
+    def _others(self, workers: Container[int]) -> list[psutil.Process]:
+        """Give the monitor and the pusher: who watches the database has more of it open than who rarely needs it."""
         shared = {link for sentinel in self.sentinel() for link in _links(sentinel)}
         others = [child for child in self._below() if child.pid not in workers]
-        return [child for child in others if _has_database(_links(child) - shared) == with_database]
+        if len(others) != 2:
+            return []
+        return sorted(others, key=lambda child: len(_of_database(_links(child) - shared)))
 
     def _below(self) -> list[psutil.Process]:
         """Give the children of its sentinel."""
@@ -176,8 +184,8 @@ def _links(process: psutil.Process) -> set[str]:
         return set()
 
 
-def _has_database(links: set[str]) -> bool:
-    return any(link.startswith("socket:") or ".sqlite3" in link for link in links)
+def _of_database(links: set[str]) -> list[str]:
+    return [link for link in links if link.startswith("socket:") or ".sqlite3" in link]
 
 
 def _living(pids: list[int]) -> list[psutil.Process]:

@@ -8,7 +8,7 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,8 +51,8 @@ class Disruptions:
         self._deeds: dict[str, Callable[[Disruption], bool]] = {
             "kill busy worker": lambda d: self._signal_one(self._workers(d, busy=True), d, signal.SIGKILL),
             "kill idle worker": lambda d: self._signal_one(self._workers(d, busy=False), d, signal.SIGKILL),
-            "kill pusher": lambda d: self._kill_other(d, with_database=True),
-            "kill monitor": lambda d: self._kill_other(d, with_database=False),
+            "kill pusher": lambda d: self._kill_other(d, Cluster.pusher),
+            "kill monitor": lambda d: self._kill_other(d, Cluster.monitor),
             "kill sentinel": lambda d: self._signal_one(self._some(d, Cluster.sentinel), d, signal.SIGKILL),
             "kill main": lambda d: self._signal_one(self._some(d, Cluster.main), d, signal.SIGKILL),
             "kill cluster": self._kill_cluster,
@@ -125,10 +125,11 @@ class Disruptions:
     def _signal_one(self, processes: list[psutil.Process], disruption: Disruption, by: signal.Signals) -> bool:
         return any(send(process, by) for process in self._pick(processes, disruption))
 
-    def _kill_other(self, disruption: Disruption, *, with_database: bool) -> bool:
+    def _kill_other(
+        self, disruption: Disruption, find: Callable[[Cluster, Container[int]], list[psutil.Process]]
+    ) -> bool:
         workers = self._worker_pids()
-        others = self._some(disruption, lambda cluster: cluster.others(workers, with_database=with_database))
-        return self._signal_one(others, disruption, signal.SIGKILL)
+        return self._signal_one(self._some(disruption, lambda c: find(c, workers)), disruption, signal.SIGKILL)
 
     def _kill_cluster(self, disruption: Disruption) -> bool:
         killed = [send(process, signal.SIGKILL) for process in self._cluster(disruption).everybody()]
