@@ -1,12 +1,13 @@
-"""What every response of the site passes through: the content security policy and the static files."""
+"""What every request of the site passes through: the content security policy, the static files, a look for NUL."""
 
 from collections.abc import Awaitable, Callable
 from typing import cast
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
-from django.core.exceptions import DisallowedHost
+from django.core.exceptions import BadRequest, DisallowedHost
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.utils.deprecation import MiddlewareMixin
 from whitenoise.middleware import WhiteNoiseMiddleware
 from whitenoise.responders import StaticFile
 
@@ -70,6 +71,19 @@ def _own_websockets(request: HttpRequest) -> str:
     except DisallowedHost:
         return ""
     return f" {'wss' if request.is_secure() else 'ws'}://{host}"
+
+
+class RefuseNul(MiddlewareMixin):
+    """Refuse addresses of pages that hold a NUL character: PostgreSQL answers it with an error, SQLite stops reading.
+
+    Forms refuse it themselves, and so does the API, whose refusals have a form of their own.
+    """
+
+    def process_request(self, request: HttpRequest) -> None:
+        is_api = request.path_info.startswith("/api/")
+        values = (value for name, given in request.GET.lists() for value in (name, *given))
+        if not is_api and ("\x00" in request.path_info or any("\x00" in value for value in values)):
+            raise BadRequest("The address holds a NUL character.")
 
 
 class StaticFiles(WhiteNoiseMiddleware):

@@ -105,6 +105,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "agentsite.middleware.ContentSecurityPolicy",
+    "agentsite.middleware.RefuseNul",
     "agentsite.middleware.StaticFiles",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -181,6 +182,7 @@ LOGOUT_REDIRECT_URL = "/login/"
 
 # Browsers keep cookies by host name, not by port: instances side by side on one machine need names of their own.
 _cookies = "agentsite" if PUBLIC_URL else f"agentsite_{PORT}"
+SESSION_ENGINE = "agentsite.sessions"
 SESSION_COOKIE_NAME = f"{_cookies}_session"
 SESSION_COOKIE_SECURE = _is_https
 CSRF_COOKIE_NAME = f"{_cookies}_csrf"

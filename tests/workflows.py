@@ -156,4 +156,4 @@ async def evolving(ctx: Context, input: Any) -> Any:
         done.append(await ctx.step(name, act, str(ctx.run_id), f"{name}#0", 0.0 if what == name else 0.01))
     if VARIANT == "first":
         await ctx.sleep(600)
-    return [VARIANT, *done]
+    return [VARIANT, ctx.agent.instructions if ctx.agent else "", *done]

@@ -18,7 +18,15 @@ from rest_framework.response import Response
 from rest_framework.settings import api_settings
 from rest_framework.views import set_rollback
 
-from agents.services.errors import Conflict, IdempotencyConflict, InvalidInput, NotAllowed, NotFound, ServiceError
+from agents.services.errors import (
+    Conflict,
+    IdempotencyConflict,
+    InFlight,
+    InvalidInput,
+    NotAllowed,
+    NotFound,
+    ServiceError,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -104,7 +112,9 @@ def _response(
 def _of_service(error: ServiceError) -> Response:
     status = next(status for kind, status in _SERVICE_STATUS if isinstance(error, kind))
     field = error.field if isinstance(error, InvalidInput) else ""
-    return _response(status, error.message, errors={field: [error.message]} if field else None)
+    errors = {field: [error.message]} if field else None
+    headers = {"Retry-After": "1"} if isinstance(error, InFlight) else None
+    return _response(status, error.message, errors=errors, headers=headers)
 
 
 def _of_framework(error: exceptions.APIException) -> Response:

@@ -38,6 +38,8 @@ class DocsView(SpectacularSwaggerSplitView):
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
+    # There is no page for OPTIONS.
+    metadata_class = None
     url_name = "api:schema"
     url_self = "/api/docs"
 

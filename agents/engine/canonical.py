@@ -26,6 +26,8 @@ JSON: TypeAlias = Any
 
 MAX_DEPTH = 200
 INT64 = 2**63
+MAX_BITS = 8192
+"""The largest integer that is recorded, as text: Python refuses to write out much larger ones."""
 _OPTIONS = orjson.OPT_NON_STR_KEYS
 _DIGEST_BYTES = 16
 
@@ -74,7 +76,7 @@ def clean(value: object, depth: int = 0) -> JSON:
         case str():
             return clean_text(value)
         case int():
-            return value if -INT64 <= value < INT64 else str(value)
+            return value if -INT64 <= value < INT64 else _digits(value)
         case float():
             return value if math.isfinite(value) else None
         case dict():
@@ -95,7 +97,21 @@ def clean_text(text: str) -> str:
         text = text.replace("\x00", "\ufffd")
     elif text.isascii():
         return text
-    return text.encode("utf-8", "replace").decode() if not _is_utf8(text) else text
+    return text if _is_utf8(text) else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def message_of(error: BaseException) -> str:
+    """Give an error's text as it may be recorded; some errors fail even at that."""
+    try:
+        return clean_text(str(error))
+    except Exception:  # noqa: BLE001 (the code of whoever wrote the error)
+        return ""
+
+
+def _digits(value: int) -> str:
+    if value.bit_length() > MAX_BITS:
+        raise NotEncodable(f"An integer of {value.bit_length():,} bits is too large to be recorded.")
+    return str(value)
 
 
 def _is_utf8(text: str) -> bool:
@@ -117,7 +133,10 @@ def _key(key: object) -> str:
 def _default(value: object) -> object:
     to_json = getattr(value, "to_json", None)
     if callable(to_json):
-        return to_json()
+        try:
+            return to_json()
+        except Exception as error:
+            raise NotEncodable(f"The to_json of a {type(value).__name__} failed: {message_of(error)}") from error
     match value:
         case Decimal():
             return str(value)

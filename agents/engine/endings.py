@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from uuid_utils.compat import uuid7
 
-from agents.engine.canonical import JSON, clean_text, encode
+from agents.engine.canonical import JSON, clean_text, encode, message_of
 from agents.engine.errors import NotEncodable, StepFailed
 from agents.engine.recording import put_step
 from agents.engine.records import ON_CANCEL, Change, ChildRecord, Finish, Park, Release, StepState, Target, WaitRecord
@@ -85,7 +85,7 @@ def describe(error: BaseException) -> dict[str, JSON]:
         return {"type": error.type, "message": error.message, "step": error.key}
     described: dict[str, JSON] = {
         "type": type(error).__name__,
-        "message": clean_text(str(error))[:MAX_ERROR] or type(error).__name__,
+        "message": message_of(error)[:MAX_ERROR] or type(error).__name__,
     }
     frames = traceback.extract_tb(error.__traceback__)
     if frames:

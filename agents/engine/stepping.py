@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from agents.engine.canonical import JSON, clean_text, decode, encode
+from agents.engine.canonical import JSON, decode, encode, message_of
 from agents.engine.deciding import ask_for_outcome, reconsider
 from agents.engine.endings import MAX_ERROR
 from agents.engine.errors import (
@@ -306,4 +306,4 @@ def _describe(error: Exception) -> dict[str, JSON]:
             name = error.type
         case _:
             name = type(error).__name__
-    return {"type": name, "message": clean_text(str(error))[:MAX_ERROR] or name}
+    return {"type": name, "message": message_of(error)[:MAX_ERROR] or name}

@@ -5,7 +5,8 @@ ServiceError
 ├── NotAllowed      the caller's role or scope does not permit it
 ├── NotFound        there is no such thing in this workspace
 └── Conflict        it can't be done in the present state
-    └── IdempotencyConflict   the key was used before with another body
+    ├── IdempotencyConflict   the key was used before with another body
+    └── InFlight              the first request with this key is still being accepted
 """
 
 from __future__ import annotations
@@ -41,3 +42,7 @@ class Conflict(ServiceError):
 
 class IdempotencyConflict(Conflict):
     """The idempotency key was used before with another body."""
+
+
+class InFlight(Conflict):
+    """The first request with this idempotency key is still being accepted."""

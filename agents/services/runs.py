@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from django.contrib.auth.models import AnonymousUser
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 
 from agents.engine import control
 from agents.engine.canonical import JSON, decode, digest, encode
@@ -18,13 +18,16 @@ from agents.engine.notify import announce
 from agents.engine.ranking import next_rank
 from agents.engine.registry import known_workflows
 from agents.models import Agent, AgentVersion, Run, RunEvent, RunStatus, User, Wait, WaitKind, Workspace
-from agents.services.errors import Conflict, IdempotencyConflict, InvalidInput, NotFound
+from agents.services.errors import Conflict, IdempotencyConflict, InFlight, InvalidInput, NotFound
 
 MAX_INPUT = 1_000_000
 MAX_TAGS = 20
 MAX_TAG = 50
 MAX_KEY = 200
+IN_FLIGHT_SECONDS = 5
+"""How long a request waits for the first one with its idempotency key. (On SQLite, as long as for any other writer.)"""
 PRIORITIES = range(-10, 11)
+LOCK_NOT_AVAILABLE = "55P03"
 
 Choice = Literal["reuse", "rerun", "done", "retry", "give_up"]
 CHOICES: dict[str, tuple[Choice, ...]] = {
@@ -49,7 +52,8 @@ def start_run(
     """Accept a run of an agent, or of a workflow by its name, and queue it in the caller's transaction.
 
     A bare string as input means `{"goal": …}`. With an idempotency key that this workspace used before, the earlier
-    run is given back. Raises InvalidInput, and IdempotencyConflict for a known key with another request.
+    run is given back. Raises InvalidInput, IdempotencyConflict for a known key with another request, and InFlight when
+    the first request with the key takes long.
     """
     version = _version(workspace, agent, workflow)
     name = version.workflow if version else workflow
@@ -73,7 +77,13 @@ def start_run(
     )
     try:
         with transaction.atomic():
+            if idempotency_key:
+                _limit_waiting()
             _queue(run, not_before, by)
+    except OperationalError as error:
+        if not (idempotency_key and _waited_in_vain(error)):
+            raise
+        raise InFlight("A request with this Idempotency-Key is still being accepted; try again in a moment.") from error
     except IntegrityError:
         earlier = Run.objects.filter(workspace=workspace, idempotency_key=idempotency_key).first()
         if not idempotency_key or earlier is None:
@@ -192,6 +202,17 @@ def _queue(run: Run, not_before: datetime | None, by: User | None) -> None:
     run.rank = next_rank(run.workspace_id, run.created_at, run.priority)
     run.save(force_insert=True)
     announce(queue=not is_delayed, live=True)
+
+
+def _limit_waiting() -> None:
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{IN_FLIGHT_SECONDS}s"])
+
+
+def _waited_in_vain(error: OperationalError) -> bool:
+    """Tell whether the database gave up waiting for another transaction."""
+    return getattr(error.__cause__, "sqlstate", "") == LOCK_NOT_AVAILABLE or "database is locked" in str(error)
 
 
 def _name(by: User | AnonymousUser | None) -> str:

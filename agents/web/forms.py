@@ -67,7 +67,8 @@ class DecisionForm(forms.Form):
         text = str(self.cleaned_data["outcome"]).strip()
         try:
             return json.loads(text) if text else None
-        except (json.JSONDecodeError, RecursionError):
+        except (ValueError, RecursionError):
+            # Also a number of more digits than Python reads.
             return text
 
 

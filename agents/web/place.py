@@ -14,8 +14,7 @@ from typing import Any, Concatenate, ParamSpec
 from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render as render_template
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -121,6 +120,10 @@ def act(request: HttpRequest, done: str, action: Callable[[], object]) -> bool:
 
 def back(request: HttpRequest, fallback: str) -> HttpResponse:
     """Return to the page that the form stands on, if it is one of ours."""
-    target = request.POST.get("next", "")
+    return HttpResponseRedirect(own_address(request, request.POST.get("next", "")) or fallback)
+
+
+def own_address(request: HttpRequest, target: str) -> str:
+    """Give an address that came with a request if it leads to a page of ours, else nothing."""
     is_ours = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
-    return redirect(target if target and is_ours else fallback)
+    return target if is_ours and target.startswith("/") else ""

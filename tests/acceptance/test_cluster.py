@@ -8,6 +8,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -178,9 +179,11 @@ def test_a_step_that_blocks_the_loop_fails_after_its_attempts(world: World) -> N
 @pytest.mark.timeout(90)
 def test_runs_that_kill_their_worker_each_time_are_ended_and_nobody_else(world: World) -> None:
     world.start_workers()
-    others = [world.queue("chain", steps=20, seconds=0.1) for _ in range(60)]
-    # One from a thread, one from a task that its step has made.
-    deadly = [world.queue("deadly", in_task=in_task) for in_task in (False, True)]
+    with ThreadPoolExecutor(8) as clients:
+        others = list(clients.map(lambda _: world.queue("chain", steps=5, seconds=1.0), range(400)))
+        # One from a thread, one from a task that its step has made.
+        deadly = [world.queue("deadly", in_task=in_task) for in_task in (False, True)]
+        others += clients.map(lambda _: world.queue("chain", steps=5, seconds=1.0), range(100))
     world.wait_for_the_end(80.0)
     for run in deadly:
         failed = answer(world, run)
@@ -191,7 +194,7 @@ def test_runs_that_kill_their_worker_each_time_are_ended_and_nobody_else(world: 
         died = [event["alone"] for event in events_of(world, run, "worker_died")]
         assert died[0] is False
         assert died.count(True) == 3
-    assert Counter(answer(world, other)["status"] for other in others) == {"succeeded": 60}
+    assert Counter(answer(world, other)["status"] for other in others) == {"succeeded": 500}
     assert world.rows("SELECT count(*) FROM agents_run WHERE crashes > 0 AND workflow <> 'deadly'") == [(0,)]
     assert world.events_have_no_gaps()
 

@@ -124,17 +124,20 @@ def test_a_signal_to_the_whole_group_drains(world: World) -> None:
     assert Counter(world.done())[quick, "slow#0"] == 1
 
 
-def test_a_workflow_that_changes_while_its_runs_are_under_way(world: World) -> None:
+@pytest.mark.fault(49)
+def test_a_workflow_and_an_agent_that_change_while_runs_are_under_way(world: World) -> None:
     variants = {
-        "inserted": (["inserted", "a#0", "new#0", "b#0", "c#0"], ["new#0"]),
-        "removed": (["removed", "a#0", "c#0"], []),
-        "renamed": (["renamed", "a#0", "other#0", "c#0"], ["other#0"]),
-        "changed": (["changed", "a#0", "b#0", "c#0"], ["b#0", "c#0"]),
+        "inserted": (["inserted", "as it was", "a#0", "new#0", "b#0", "c#0"], ["new#0"]),
+        "removed": (["removed", "as it was", "a#0", "c#0"], []),
+        "renamed": (["renamed", "as it was", "a#0", "other#0", "c#0"], ["other#0"]),
+        "changed": (["changed", "as it was", "a#0", "b#0", "c#0"], ["b#0", "c#0"]),
     }
     first = world.start_workers(WORKERS="1")
-    runs = {variant: world.queue("evolving") for variant in variants}
+    publish(world, 1, "as it was")
+    runs = {variant: start_evolver(world) for variant in variants}
     wait_until(lambda: world.statuses() == {"waiting": len(runs)}, 20.0, "all to sleep")
     first.stop()
+    publish(world, 2, "as it is now")
     before = world.done()
     assert sorted(key for _, key in before) == sorted(["a#0", "b#0", "c#0"] * len(runs))
     for variant, (output, again) in variants.items():
@@ -149,8 +152,29 @@ def test_a_workflow_that_changes_while_its_runs_are_under_way(world: World) -> N
             decide(world, run, "rerun")
         answer = wait_until(partial(ended, world, run), 20.0, f"the run {variant} to end") or {}
         assert (answer["status"], answer["output"]) == ("succeeded", output)
+        assert answer["agent_version"] == 1
         assert [key for _, key in world.done(after=position)] == again
+        if variant == "changed":
+            new = wait_until(partial(ended, world, start_evolver(world)), 20.0, "a new run to end") or {}
+            assert (new["agent_version"], new["output"][:2]) == (2, ["changed", "as it is now"])
         worker.stop()
+
+
+def publish(world: World, number: int, instructions: str) -> None:
+    """Give the agent `evolver` its next version."""
+    code = (
+        "from agents.models import Agent, Workspace;"
+        "agent, _ = Agent.objects.get_or_create(workspace=Workspace.objects.get(slug='default'), name='evolver');"
+        f"agent.current = agent.versions.create(number={number}, workflow='evolving', instructions='{instructions}');"
+        "agent.save()"
+    )
+    world.instance.manage("shell", "--no-imports", "-c", code)
+
+
+def start_evolver(world: World) -> str:
+    answer = world.instance.api.post("runs", json={"agent": "evolver"})
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["id"])
 
 
 def let_go(world: World, pid: int) -> bool:

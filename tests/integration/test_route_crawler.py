@@ -5,8 +5,6 @@ A route that is not in the table below fails the test: whoever adds one says her
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -14,10 +12,10 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.test import Client
-from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
 from agents.models import AuthToken, Document, Role, Run, Scope, Step, Workspace
+from tests.addresses import address, routes
 from tests.factories import make_agent, make_run, make_token, make_user, make_workspace
 
 pytestmark = pytest.mark.django_db
@@ -120,20 +118,6 @@ ADMIN_RULES = {
 }
 
 
-def routes() -> list[str]:
-    """Give all routes of the site, as they are written."""
-    return sorted(set(_walk(get_resolver().url_patterns, "")))
-
-
-def _walk(patterns: list[URLPattern | URLResolver], prefix: str) -> Iterator[str]:
-    for pattern in patterns:
-        route = prefix + str(pattern.pattern)
-        if isinstance(pattern, URLResolver):
-            yield from _walk(pattern.url_patterns, route)
-        else:
-            yield route
-
-
 def rules_of(route: str) -> tuple[Rule, ...]:
     """Give the rules of a route; none if nobody has said what they are."""
     if route.startswith("admin/"):
@@ -189,12 +173,6 @@ def world() -> World:
             "reader": [_bearer(reader)],
         },
     )
-
-
-def address(route: str, arguments: dict[str, str]) -> str:
-    """Fill in a route's arguments; those of the admin site are all alike."""
-    route = re.sub(r"\(\?P<\w+>.*?\)|\.\*", "1", route).replace("^", "").replace("$", "").replace("\\", "")
-    return "/" + re.sub(r"<(?:\w+:)?(\w+)>", lambda found: arguments.get(found[1], "1"), route)
 
 
 def outcome(response: Any) -> Outcome:

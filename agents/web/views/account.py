@@ -8,10 +8,9 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import login, logout, update_session_auth_hash
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.utils import timezone
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -20,6 +19,7 @@ from agents.models import User, Workspace
 from agents.services import access, logins
 from agents.services.errors import NotFound, ServiceError
 from agents.web.forms import LoginForm, PasswordForm
+from agents.web.place import own_address
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 
@@ -42,7 +42,7 @@ def log_in(request: HttpRequest) -> HttpResponse:
     """Ask for name and password."""
     target = _target(request)
     if isinstance(request.user, User) and request.method != "POST":
-        return redirect(target)
+        return HttpResponseRedirect(target)
     form = LoginForm(request.POST or None)
     status = 200
     if request.method == "POST" and form.is_valid():
@@ -62,7 +62,7 @@ def log_in(request: HttpRequest) -> HttpResponse:
             form.add_error(None, error.message)
         else:
             login(request, user, backend=BACKEND)
-            return redirect(target)
+            return HttpResponseRedirect(target)
     if request.method == "POST":
         status = 422
     return render(request, "web/login.html", {"form": form, "next": target}, status=status)
@@ -111,6 +111,4 @@ def choose_password(request: HttpRequest) -> HttpResponse:
 
 
 def _target(request: HttpRequest) -> str:
-    target = request.POST.get("next") or request.GET.get("next") or ""
-    is_ours = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
-    return target if target and is_ours else "/"
+    return own_address(request, request.POST.get("next") or request.GET.get("next") or "") or "/"

@@ -33,6 +33,7 @@ def is_problem(response: Any, status: int) -> dict[str, Any]:
     return body
 
 
+@pytest.mark.fault(47)
 @pytest.mark.parametrize(
     ("body", "status"),
     [

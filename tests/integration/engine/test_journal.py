@@ -232,6 +232,7 @@ def test_a_refused_value_that_nobody_awaits_fails_the_run(
         kinds(run.pk)
 
 
+@pytest.mark.fault(47)
 @pytest.mark.parametrize("name", ["x" * 700, "with/slash", "nul\x00", "lone\ud800", "line\nbreak"])
 def test_any_name_of_a_step_is_taken_the_same_on_both_databases(driver: RunningDriver, queue: Queue, name: str) -> None:
     @workflow("named")

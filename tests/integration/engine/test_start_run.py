@@ -115,6 +115,7 @@ def test_an_agent_is_its_workspaces_own(workspace: Workspace) -> None:
     assert (run.agent_version, run.workflow) == (mine.current, "start-echo")
 
 
+@pytest.mark.fault(47)
 @pytest.mark.parametrize("text", ["nul \x00", "lone \ud800", "𝔘 and é"])
 def test_hostile_text_is_cleaned_the_same_on_both_databases(workspace: Workspace, text: str) -> None:
     run = Run.objects.get(pk=start(workspace, input={text: [text]}).pk)
