@@ -176,7 +176,7 @@ def test_a_step_that_blocks_the_loop_fails_after_its_attempts(world: World) -> N
 
 
 @pytest.mark.fault(3)
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(170)
 def test_runs_that_kill_their_worker_each_time_are_ended_and_nobody_else(world: World) -> None:
     world.start_workers()
     with ThreadPoolExecutor(8) as clients:
@@ -184,7 +184,7 @@ def test_runs_that_kill_their_worker_each_time_are_ended_and_nobody_else(world: 
         # One from a thread, one from a task that its step has made.
         deadly = [world.queue("deadly", in_task=in_task) for in_task in (False, True)]
         others += clients.map(lambda _: world.queue("chain", steps=5, seconds=1.0), range(100))
-    world.wait_for_the_end(80.0)
+    world.wait_for_the_end(120.0)
     for run in deadly:
         failed = answer(world, run)
         assert failed["status"] == "failed"

@@ -34,12 +34,13 @@ def csrf(client: httpx.Client) -> dict[str, str]:
 def test_pause_resume_and_cancel_happen_once(shared_instance: Instance, page: httpx.Client) -> None:
     api = shared_instance.api
     run = api.post("runs", json={"agent": "tool-agent", "input": "Wait 300 seconds."}).json()["id"]
+    form = csrf(page)
 
     def by_api(verb: str) -> int:
         return api.post(f"runs/{run}/{verb}").status_code
 
     def by_page(verb: str) -> int:
-        return page.post(f"w/default/runs/{run}/{verb}/", data=csrf(page)).status_code
+        return page.post(f"w/default/runs/{run}/{verb}/", data=form).status_code
 
     rounds = 0
     for click in (by_api, by_page):

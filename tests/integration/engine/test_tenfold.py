@@ -84,8 +84,8 @@ def test_claims_batches_and_hints_ten_times_over(
     run = until(run_id, seconds=40.0)
     running.stop()
     assert run.output == ["child 0", "child 1"]
-    # The run's first claim was written and answered like any other batch.
-    assert set(refusals.counts.values()) == {TIMES - 1}
+    # The claims came with these batches. The last one may have been cut off by the stop.
+    assert {refusals.counts[number] for number in range(1, max(refusals.counts))} == {TIMES - 1}
     assert executed == {"first": 1, "child 0": 1, "child 1": 1}
     told = Counter(kinds(run_id))
     assert (told["run_succeeded"], told["progress"], told["step_finished"]) == (1, 1, 3)
