@@ -17,7 +17,7 @@ MANY = 16
 
 
 @pytest.fixture
-def page(shared_instance: Instance) -> Iterator[httpx.Client]:
+def pages(shared_instance: Instance) -> Iterator[httpx.Client]:
     """A browser without scripts, logged in."""
     with httpx.Client(base_url=f"{shared_instance.url}/", trust_env=False, timeout=30.0) as client:
         client.get("login/")
@@ -31,16 +31,16 @@ def csrf(client: httpx.Client) -> dict[str, str]:
 
 
 @pytest.mark.fault(12)
-def test_pause_resume_and_cancel_happen_once(shared_instance: Instance, page: httpx.Client) -> None:
+def test_pause_resume_and_cancel_happen_once(shared_instance: Instance, pages: httpx.Client) -> None:
     api = shared_instance.api
     run = api.post("runs", json={"agent": "tool-agent", "input": "Wait 300 seconds."}).json()["id"]
-    form = csrf(page)
+    form = csrf(pages)
 
     def by_api(verb: str) -> int:
         return api.post(f"runs/{run}/{verb}").status_code
 
     def by_page(verb: str) -> int:
-        return page.post(f"w/default/runs/{run}/{verb}/", data=form).status_code
+        return pages.post(f"w/default/runs/{run}/{verb}/", data=form).status_code
 
     rounds = 0
     for click in (by_api, by_page):

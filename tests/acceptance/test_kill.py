@@ -148,14 +148,14 @@ def test_a_workflow_and_an_agent_that_change_while_runs_are_under_way(world: Wor
         world.instance.api.post(f"runs/{run}/pause").raise_for_status()
         world.instance.api.post(f"runs/{run}/resume").raise_for_status()
         if variant == "changed":
-            wait_until(partial(reason_has, world, run, "workflow changed at b#0"), 20.0, "the question")
+            wait_until(partial(reason_has, world, run, "workflow changed at b#0"), 40.0, "the question")
             decide(world, run, "rerun")
-        answer = wait_until(partial(ended, world, run), 20.0, f"the run {variant} to end") or {}
+        answer = wait_until(partial(ended, world, run), 40.0, f"the run {variant} to end") or {}
         assert (answer["status"], answer["output"]) == ("succeeded", output)
         assert answer["agent_version"] == 1
         assert [key for _, key in world.done(after=position)] == again
         if variant == "changed":
-            new = wait_until(partial(ended, world, start_evolver(world)), 20.0, "a new run to end") or {}
+            new = wait_until(partial(ended, world, start_evolver(world)), 40.0, "a new run to end") or {}
             assert (new["agent_version"], new["output"][:2]) == (2, ["changed", "as it is now"])
         worker.stop()
 
