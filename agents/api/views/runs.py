@@ -24,7 +24,8 @@ _KEY_HEADER = OpenApiParameter(
     "Idempotency-Key",
     OpenApiTypes.STR,
     OpenApiParameter.HEADER,
-    description="The same key with the same body gives the run that the first request started; another body, 422.",
+    description="The same key with the same body gives the run that the first request started; another body, 422."
+    " If the first is held up, 409: try again.",
 )
 
 
