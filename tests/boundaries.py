@@ -71,9 +71,8 @@ async def boundaries(ctx: Context, input: Any) -> Any:
 
 async def act_slowly(run: str, step: str) -> int:
     """Take a while, leave a line that names the process, and give its id."""
-    await asyncio.sleep(0.15)
+    await asyncio.sleep(0.3)
     witness(run, f"{step}:{os.getpid()}")
-    await asyncio.sleep(0.15)
     return os.getpid()
 
 
