@@ -193,19 +193,3 @@ def test_who_left_the_workspace_starts_nothing(workspace: Workspace, client: Cli
     response = client.get(RUNS, headers={"Authorization": f"Bearer {token}"})
     assert response.status_code == 401
     assert response["WWW-Authenticate"] == "Bearer"
-
-
-@pytest.mark.fault(35)
-def test_ids_of_another_workspace_lead_nowhere(api: Client, workspace: Workspace) -> None:
-    theirs, mine = make_run(make_workspace(), workflow="api_echo"), make_run(workspace, workflow="api_echo")
-    make_agent(theirs.workspace, "their-agent")
-    step = Step.objects.create(
-        run=theirs, key="s#0", kind="step", name="s", status="succeeded", started_at=timezone.now()
-    )
-    assert post(api, RUNS, {"agent": "their-agent"}).status_code == 404
-    assert api.get(f"{RUNS}/{mine.pk}/steps/{step.pk}").status_code == 404
-    assert api.get(f"{RUNS}?root={theirs.pk}").json()["items"] == []
-    assert api.get(f"{RUNS}?agent=their-agent").json()["items"] == []
-    for row in ("ffffffff-ffff-ffff-ffff-ffffffffffff", str(theirs.pk)):
-        found = api.get(f"{RUNS}?cursor={row}").json()["items"]
-        assert str(theirs.pk) not in {run["id"] for run in found}
