@@ -17,6 +17,7 @@ from pathlib import Path
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import Exists, OuterRef
 from django.db.models.expressions import RawSQL
 
 from agents.engine.database_clock import database_now, database_seconds
@@ -102,7 +103,9 @@ def forget() -> None:
     """Delete what nobody needs any more: rows of workers long gone, streamed text of runs that have ended."""
     gone = Worker.objects.filter(stopped_at__lt=database_now() - FORGET_AFTER)
     gone.exclude(pk__in=Run.objects.filter(status=RunStatus.RUNNING).values("worker_id")).delete()
-    Partial.objects.filter(run_id__in=Run.objects.filter(status__in=ENDED).values("id")).delete()
+    # Run by run: a list of all runs that have ended would be long.
+    has_ended = Exists(Run.objects.filter(pk=OuterRef("run_id"), status__in=ENDED))
+    Partial.objects.filter(has_ended).delete()
 
 
 @cache

@@ -30,7 +30,7 @@ DUMP_SIGNAL = signal.SIGUSR1
 EXIT_FAILED = 70
 """EX_SOFTWARE: the driver ended by itself; django-q2's sentinel starts the process anew."""
 JOIN_MARGIN = 10.0
-GC_THRESHOLDS = (50_000, 50, 100)
+GC_THRESHOLDS = (50_000, 10, 10)
 SWITCH_INTERVAL = 0.001
 
 _current: DriverThread | None = None

@@ -8,11 +8,12 @@ from uuid import UUID
 
 import orjson
 from django.db import connection
-from django.db.models import BooleanField, Q, QuerySet, TextField
+from django.db.models import BooleanField, Q, TextField
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Cast
 
 from agents.models import Run, Workspace
+from agents.models.run import RunQuerySet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,9 +30,10 @@ class RunFilter:
     text: str = ""
 
 
-def find_runs(*, workspace: Workspace, wanted: RunFilter) -> QuerySet[Run]:
+def find_runs(*, workspace: Workspace, wanted: RunFilter) -> RunQuerySet:
     """Find runs of the workspace, newest first, with what a list of them shows."""
-    runs: QuerySet[Run] = Run.objects.of(workspace).select_related("agent_version__agent")
+    runs = Run.objects.few_of(workspace) if wanted.root else Run.objects.of(workspace)
+    runs = runs.select_related("agent_version__agent")
     if wanted.status:
         runs = runs.filter(status__in=wanted.status)
     if wanted.agent:
@@ -39,9 +41,9 @@ def find_runs(*, workspace: Workspace, wanted: RunFilter) -> QuerySet[Run]:
     if wanted.workflow:
         runs = runs.filter(workflow=wanted.workflow)
     if wanted.created_after:
-        runs = runs.filter(created_at__gt=wanted.created_after)
+        runs = runs.created_after(wanted.created_after)
     if wanted.created_before:
-        runs = runs.filter(created_at__lt=wanted.created_before)
+        runs = runs.created_before(wanted.created_before)
     if wanted.root:
         runs = runs.filter(Q(root=wanted.root) | Q(id=wanted.root))
     if wanted.tag:
@@ -51,14 +53,14 @@ def find_runs(*, workspace: Workspace, wanted: RunFilter) -> QuerySet[Run]:
     return runs.order_by("-id")
 
 
-def _with_tag(runs: QuerySet[Run], tag: str) -> QuerySet[Run]:
+def _with_tag(runs: RunQuerySet, tag: str) -> RunQuerySet:
     if connection.vendor == "postgresql":
         return runs.filter(tags__contains=[tag])
     has_tag = "EXISTS (SELECT 1 FROM json_each(agents_run.tags) WHERE value = %s)"
     return runs.filter(RawSQL(has_tag, [tag], output_field=BooleanField()))  # noqa: S611 (the tag is a parameter)
 
 
-def _with_text(runs: QuerySet[Run], text: str) -> QuerySet[Run]:
+def _with_text(runs: RunQuerySet, text: str) -> RunQuerySet:
     # Both are kept as JSON text, so the words looked for are written as JSON writes them.
     written = orjson.dumps(text)[1:-1].decode()
     as_text = {name: Cast(name, TextField()) for name in ("input", "output")}
