@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import datetime
 from typing import Literal
 
@@ -14,10 +15,10 @@ from agents.engine.canonical import JSON, decode, digest, encode
 from agents.engine.database_clock import database_now
 from agents.engine.deciding import decision_name
 from agents.engine.errors import NotEncodable
-from agents.engine.notify import announce
-from agents.engine.ranking import next_rank
+from agents.engine.ranking import take_place
 from agents.engine.registry import known_workflows
 from agents.models import Agent, AgentVersion, Run, RunEvent, RunStatus, User, Wait, WaitKind, Workspace
+from agents.services.accepting import write_run
 from agents.services.errors import Conflict, IdempotencyConflict, InFlight, InvalidInput, NotFound
 
 MAX_INPUT = 1_000_000
@@ -61,6 +62,8 @@ def start_run(
         raise InvalidInput(f"There is no workflow named {name!r}. Known: {', '.join(known_workflows())}.", "workflow")
     _check(priority, tags, idempotency_key)
     text = _input_text(input)
+    # With a key, all that may have to wait for the first request with it has a limit: within one transaction.
+    place = None if idempotency_key else take_place(workspace.pk, priority)
     run = Run(
         workspace=workspace,
         agent_version=version,
@@ -72,14 +75,16 @@ def start_run(
         source=source,
         idempotency_key=idempotency_key,
         request_digest=digest([agent.pk if agent else None, workflow, text, priority, list(tags), not_before]),
-        created_at=database_now(),
+        created_at=place.at if place else database_now(),
         last_event=1,
     )
+    data = {"by": _name(by), "source": source}
+    event = RunEvent(run=run, number=1, kind="run_queued", at=run.created_at, data=data)
     try:
-        with transaction.atomic():
+        with transaction.atomic() if idempotency_key else nullcontext():
             if idempotency_key:
                 _limit_waiting()
-            _queue(run, not_before, by)
+            write_run(run, event, _delay(run, not_before), place)
     except OperationalError as error:
         if not (idempotency_key and _waited_in_vain(error)):
             raise
@@ -188,20 +193,13 @@ def _encoded(value: JSON, field: str) -> str:
         raise InvalidInput(str(error), field) from error
 
 
-def _queue(run: Run, not_before: datetime | None, by: User | None) -> None:
-    is_delayed = False
-    if not_before is not None and not_before > run.created_at:
-        is_delayed = True
-        run.status = RunStatus.WAITING
-        run.reason = f"waiting until {not_before:%Y-%m-%d %H:%M:%S} UTC"
-        Wait.objects.create(run=run, kind=WaitKind.TIMER, due_at=not_before, name=control.NOT_BEFORE)
-    RunEvent.objects.create(
-        run=run, number=1, kind="run_queued", at=run.created_at, data={"by": _name(by), "source": run.source}
-    )
-    # The workspace's row is locked from here to the commit: as late as possible.
-    run.rank = next_rank(run.workspace_id, run.created_at, run.priority)
-    run.save(force_insert=True)
-    announce(queue=not is_delayed, live=True)
+def _delay(run: Run, not_before: datetime | None) -> Wait | None:
+    """Let a run that is not due yet wait until then."""
+    if not_before is None or not_before <= run.created_at:
+        return None
+    run.status = RunStatus.WAITING
+    run.reason = f"waiting until {not_before:%Y-%m-%d %H:%M:%S} UTC"
+    return Wait(run=run, kind=WaitKind.TIMER, due_at=not_before, name=control.NOT_BEFORE)
 
 
 def _limit_waiting() -> None:

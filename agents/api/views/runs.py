@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agents.api.pagination import newest
-from agents.api.serializers import Decision, NewRun, RunOut, RunPage, RunQuery, run_address
+from agents.api.serializers import Decision, NewRun, RunOut, RunPage, RunQuery, run_address, show_run
 from agents.api.views.base import ApiView
 from agents.models import Agent, Run, Workspace
 from agents.services import runs as services
@@ -35,9 +35,7 @@ class RunsView(ApiView):
     @extend_schema(operation_id="start_run", request=NewRun, responses={202: RunOut}, parameters=[_KEY_HEADER])
     def post(self, request: Request) -> Response:
         """Accept a run: it is recorded when this answers, and workers do the rest."""
-        form = NewRun(data=request.data)
-        form.is_valid(raise_exception=True)
-        wanted = form.validated_data
+        wanted = NewRun.read(request.data)
         run = services.start_run(
             workspace=self.workspace(),
             input=wanted["input"],
@@ -78,7 +76,7 @@ class RunView(ApiView):
     @extend_schema(operation_id="get_run", responses=RunOut)
     def get(self, request: Request, run_id: UUID) -> Response:
         """Give a run."""
-        return Response(RunOut(find_run(self.workspace(), run_id)).data)
+        return Response(show_run(find_run(self.workspace(), run_id)))
 
 
 class RunVerbView(ApiView):
@@ -150,7 +148,7 @@ def find_run(workspace: Workspace, run_id: UUID) -> Run:
 
 def accepted(run: Run) -> Response:
     """Answer 202 with the run and its address."""
-    return Response(RunOut(run).data, status=202, headers={"Location": run_address(run)})
+    return Response(show_run(run), status=202, headers={"Location": run_address(run)})
 
 
 def _agent(workspace: Workspace, name: str) -> Agent:
