@@ -31,7 +31,7 @@ ENDED = (RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELLED)
 ACTIVE = (RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.WAITING)
 
 
-CLOCKS_APART = timedelta(days=1)
+CLOCKS_APART = timedelta(hours=1)
 """More than the clock by which an id was made may differ from the database's, by which `created_at` is."""
 
 
