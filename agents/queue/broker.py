@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 HINT = ("hint", 0)
 LONGEST_WAIT = 1.0
 """Seconds after which the broker looks by itself, and the pusher sees that it is to stop."""
-TICK, TASK_TICK = 0.01, 0.03
+TICK, TASK_TICK = 0.015, 0.05
 """How often SQLite is asked whether something changed: where runs wait, and where only ordinary tasks do."""
 FIRST_GAP, LONGEST_GAP = 0.005, 0.25
 RECONNECT_PAUSE = 0.5
@@ -49,6 +49,7 @@ class RunBroker(ORM):
         self._hinted_at = 0.0
         self._flags_at = 0.0
         self._has_news = True
+        self._is_quiet = False
         self._sweep_at = 0.0
 
     def __getstate__(self) -> Any:
@@ -71,10 +72,12 @@ class RunBroker(ORM):
         """Give tasks or hints; waits up to a second for some."""
         pulse.beat()
         try:
-            found = self._tasks() or self._hints()
+            # Nothing was there a moment ago, and nothing can have come unnoticed: wait for a change at once.
+            found = [] if self._is_quiet else self._tasks() or self._hints()
             if not found:
                 self._wait()
                 found = self._tasks() or self._hints()
+            self._is_quiet = not found
             return found
         except (DatabaseError, psycopg.Error) as error:
             # The stock pusher would sleep for ten seconds and die.
@@ -164,6 +167,7 @@ class RunBroker(ORM):
         return self._listener
 
     def _disconnect(self) -> None:
+        self._is_quiet = False
         if self._listener is not None:
             self._listener.close()
             self._listener = None
