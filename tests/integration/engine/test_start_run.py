@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import connections, transaction
+from django.db import connection, connections, transaction
 from django.utils import timezone
 
 from agents.engine import Context, workflow
@@ -122,3 +122,26 @@ def test_hostile_text_is_cleaned_the_same_on_both_databases(workspace: Workspace
     expected = clean_text(text)
     assert run.input == {expected: [expected]}
     assert expected.isprintable()
+
+
+def test_a_run_in_the_callers_transaction_leaves_its_commit_durable(workspace: Workspace) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("only PostgreSQL has commits that need not reach the disk")
+
+    def is_durable() -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW synchronous_commit")
+            return bool(cursor.fetchone()[0] == "on")
+
+    start(workspace)
+    assert is_durable()
+    with transaction.atomic():
+        start(workspace)
+        assert is_durable()
+
+
+def test_runs_queued_one_after_the_other_are_ranked_so(workspace: Workspace) -> None:
+    ranks = [start(workspace).rank for _ in range(3)]
+    assert ranks == sorted(ranks)
+    assert len(set(ranks)) == 3
+    assert start(workspace, priority=1).rank < ranks[0]
