@@ -13,7 +13,6 @@ from agents.engine import Context, workflow
 from agents.engine.execution import Execution
 from tests.driving import RunningDriver, until, wait_for
 
-
 RUNS = 8
 
 
