@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.test import Client
@@ -107,7 +108,9 @@ def test_finds_runs_by_what_is_known_of_them(api: Client, workspace: Workspace) 
     agent = make_agent(workspace, "finder")
     old = timezone.now() - timedelta(days=2)
     by_agent = make_run(workspace, agent_version=agent.current, tags=["red", "blue"])
-    failed = make_run(workspace, status=RunStatus.FAILED, workflow="other", created_at=old)
+    # Ids begin with the time, and an old run has an old one.
+    old_id = UUID(int=int(old.timestamp() * 1000) << 80)
+    failed = make_run(workspace, id=old_id, status=RunStatus.FAILED, workflow="other", created_at=old)
     child = make_run(workspace, root=failed, parent=failed, input={"goal": 'Say "Grüß Gott" 100%'})
     done = make_run(workspace, status=RunStatus.SUCCEEDED, output={"text": "forty-two"})
     assert ids(api, "agent=finder") == ids(api, "tag=blue") == [str(by_agent.pk)]
