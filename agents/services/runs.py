@@ -15,7 +15,7 @@ from agents.engine.canonical import JSON, decode, digest, encode
 from agents.engine.database_clock import database_now
 from agents.engine.deciding import decision_name
 from agents.engine.errors import NotEncodable
-from agents.engine.ranking import take_place
+from agents.engine.ranking import Place, take_place
 from agents.engine.registry import known_workflows
 from agents.models import Agent, AgentVersion, Run, RunEvent, RunStatus, User, Wait, WaitKind, Workspace
 from agents.services.accepting import write_run
@@ -78,27 +78,40 @@ def start_run(
         created_at=place.at if place else database_now(),
         last_event=1,
     )
-    data = {"by": _name(by), "source": source}
-    event = RunEvent(run=run, number=1, kind="run_queued", at=run.created_at, data=data)
+    event = RunEvent(run=run, number=1, kind="run_queued", at=run.created_at, data={"by": _name(by), "source": source})
     try:
-        with transaction.atomic() if idempotency_key else nullcontext():
-            if idempotency_key:
-                _limit_waiting()
-            write_run(run, event, _delay(run, not_before), place)
-    except OperationalError as error:
-        if not (idempotency_key and _waited_in_vain(error)):
-            raise
-        raise InFlight("A request with this Idempotency-Key is still being accepted; try again in a moment.") from error
+        _write(run, event, _delay(run, not_before), place)
     except IntegrityError:
-        earlier = Run.objects.filter(workspace=workspace, idempotency_key=idempotency_key).first()
-        if not idempotency_key or earlier is None:
+        earlier = _earlier(run)
+        if earlier is None:
             raise
-        if earlier.request_digest != run.request_digest:
-            raise IdempotencyConflict(
-                "This Idempotency-Key was used before with another request; use a new key for a new run."
-            ) from None
         return earlier
     return run
+
+
+def _write(run: Run, event: RunEvent, wait: Wait | None, place: Place | None) -> None:
+    """Write the run; raises IntegrityError for a key used before, InFlight for one that is being used."""
+    try:
+        with transaction.atomic() if run.idempotency_key else nullcontext():
+            if run.idempotency_key:
+                _limit_waiting()
+            write_run(run, event, wait, place)
+    except OperationalError as error:
+        if not (run.idempotency_key and _waited_in_vain(error)):
+            raise
+        raise InFlight("A request with this Idempotency-Key is still being accepted; try again in a moment.") from error
+
+
+def _earlier(run: Run) -> Run | None:
+    """Give the run that was started with the same key; raises IdempotencyConflict if by another request."""
+    if not run.idempotency_key:
+        return None
+    earlier = Run.objects.filter(workspace=run.workspace, idempotency_key=run.idempotency_key).first()
+    if earlier is not None and earlier.request_digest != run.request_digest:
+        raise IdempotencyConflict(
+            "This Idempotency-Key was used before with another request; use a new key for a new run."
+        )
+    return earlier
 
 
 def cancel_run(run: Run, *, by: User | None) -> Run:
