@@ -81,6 +81,8 @@ def logging_config(*, readable: bool, level: str) -> dict[str, Any]:
             "httpx": {"level": "WARNING"},
             "httpcore": {"level": "WARNING"},
             "daphne": {"level": "WARNING"},
+            # It warns of each pipeline that ends with its connection, which whoever uses it is told anyway.
+            "psycopg": {"level": "ERROR"},
             # Two lines for every hint that wakes a worker.
             "django-q": {"level": "WARNING"},
         },

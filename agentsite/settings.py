@@ -39,6 +39,8 @@ ADMIN_PASSWORD = env.str("AGENTSITE_ADMIN_PASSWORD", default="")
 
 # --- Workers --------------------------------------------------------------------------------------------------------
 
+# What people call this machine; in containers its own name says little.
+WORKER_HOST = env.str("WORKER_HOST", default="")
 WORKERS = env.int("WORKERS", default=min(len(os.sched_getaffinity(0)), 4))
 SLOTS = env.int("SLOTS", default=500)
 LEASE_SECONDS = env.float("LEASE_SECONDS", default=8.0)
@@ -113,7 +115,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "django_structlog.middlewares.RequestMiddleware",
+    "agentsite.outages.RequestLog",
     "django_htmx.middleware.HtmxMiddleware",
 ]
 
@@ -149,8 +151,10 @@ if _database["ENGINE"] == _sqlite["ENGINE"]:
     _options.setdefault("timeout", 20)
     _options.setdefault("init_command", "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY")
 else:
-    # A network that is cut is noticed within seconds, by whoever waits for an answer and by whoever sends.
+    # A network that is cut is noticed within seconds, by whoever waits for an answer and by whoever sends: sooner than
+    # a lease ends. connecting.py adds what a statement of a worker may take.
     for _name, _value in (
+        ("application_name", "agentsite"),
         ("connect_timeout", 5),
         ("keepalives_idle", 2),
         ("keepalives_interval", 1),
@@ -158,6 +162,18 @@ else:
         ("tcp_user_timeout", 5000),
     ):
         _options.setdefault(_name, _value)
+    # By the server too: it would keep the locks of a machine that is gone for two hours, those of one that hangs for
+    # ever.
+    _limits = (
+        ("tcp_keepalives_idle", 5),
+        ("tcp_keepalives_interval", 1),
+        ("tcp_keepalives_count", 3),
+        ("tcp_user_timeout", 5000),
+        ("idle_in_transaction_session_timeout", 60_000),
+    )
+    # What the operator's own options say comes last, and so counts.
+    _own = [f"-c {_name}={_value}" for _name, _value in _limits]
+    _options["options"] = " ".join([*_own, _options.get("options", "")])
 # Every thread keeps its connection (see agentsite.handler for those of requests); a dead one is noticed before use.
 _database["CONN_MAX_AGE"] = None
 _database["CONN_HEALTH_CHECKS"] = True

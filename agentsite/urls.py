@@ -3,6 +3,8 @@
 from django.contrib import admin
 from django.urls import include, path
 
+handler500 = "agentsite.outages.server_error"
+
 urlpatterns = [
     path("api/", include("agents.api.urls")),
     path("admin/", admin.site.urls),

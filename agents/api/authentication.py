@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db.models import Q
 from django.utils import timezone
@@ -13,6 +13,7 @@ from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from agents.engine.outages import DATABASE_ERRORS, outage_of
 from agents.models import AuthToken, Role, Scope, User, Workspace
 
 SCHEME = "Bearer"
@@ -41,8 +42,7 @@ class BearerAuthentication(BaseAuthentication):
         if token.role is None:
             raise AuthenticationFailed("The token's owner is no longer a member of the workspace.")
         if token.last_used_at is None or now - token.last_used_at > _USE_RECORDED_EVERY:
-            stale = Q(last_used_at__isnull=True) | Q(last_used_at__lt=now - _USE_RECORDED_EVERY)
-            AuthToken.objects.filter(stale, pk=token.pk).update(last_used_at=now)
+            _record_use(token, now)
         return token.user, token
 
     def authenticate_header(self, request: Request) -> str:
@@ -74,6 +74,16 @@ FROM agents_authtoken t JOIN agents_user u ON u.id = t.user_id JOIN agents_works
 LEFT JOIN agents_membership m ON m.user_id = t.user_id AND m.workspace_id = t.workspace_id
 WHERE t.digest = %s
 """
+
+
+def _record_use(token: AuthToken, now: datetime) -> None:
+    stale = Q(last_used_at__isnull=True) | Q(last_used_at__lt=now - _USE_RECORDED_EVERY)
+    try:
+        AuthToken.objects.filter(stale, pk=token.pk).update(last_used_at=now)
+    except DATABASE_ERRORS as error:
+        # A database that takes no changes can still be read.
+        if outage_of(error) is None:
+            raise
 
 
 def find_token(token: str) -> AuthToken | None:

@@ -11,13 +11,15 @@ import orjson
 import structlog
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.core.signals import got_request_exception
-from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from rest_framework import exceptions
+from rest_framework.permissions import SAFE_METHODS
+from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
 from rest_framework.views import set_rollback
 
+from agents.engine.outages import Outage, outage_of, outages
 from agents.services.errors import (
     Conflict,
     IdempotencyConflict,
@@ -31,7 +33,7 @@ from agents.services.errors import (
 log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
-RETRY_SECONDS = 5
+READING, WRITING = "requests that read", "requests that write"
 
 _SERVICE_STATUS: tuple[tuple[type[ServiceError], int], ...] = (
     (InvalidInput, 400),
@@ -68,9 +70,9 @@ def handle(error: Exception, context: Mapping[str, Any]) -> Response:
         return _response(413, str(PayloadTooLarge.default_detail))
     if isinstance(error, SuspiciousOperation):
         return _response(400, "The request is malformed.")
-    if isinstance(error, OperationalError | InterfaceError):
-        log.warning("api_database_away", error=str(error))
-        return _response(503, "The database does not answer.", headers={"Retry-After": str(RETRY_SECONDS)})
+    if outage := outage_of(error):
+        outages.failed(purpose_of(context["request"]), outage, error)
+        return _response(503, outage_detail(outage), headers={"Retry-After": str(outage.retry_seconds)})
     got_request_exception.send(sender=type(context["view"]), request=context["request"])
     log.error("api_error", exc_info=error)
     return _response(500, "Something went wrong here. The log has more under the request's id.")
@@ -80,6 +82,23 @@ def not_found(request: HttpRequest, *args: object, **kwargs: object) -> HttpResp
     """Answer an address that the API does not have."""
     body = details(404, "There is no such address.")
     return HttpResponse(orjson.dumps(body), status=404, content_type=MEDIA_TYPE)
+
+
+def database_away(outage: Outage) -> HttpResponse:
+    """Answer a request below /api/ that met an outage before it reached its view."""
+    body = orjson.dumps(details(503, outage_detail(outage)))
+    headers = {"Retry-After": str(outage.retry_seconds)}
+    return HttpResponse(body, status=503, headers=headers, content_type=MEDIA_TYPE)
+
+
+def purpose_of(request: HttpRequest | Request) -> str:
+    """Name the request's kind for the log of outages: a full disk fails those that change something, not the others."""
+    return READING if request.method in SAFE_METHODS else WRITING
+
+
+def outage_detail(outage: Outage) -> str:
+    """Say what is the matter with the database, and what the client may do."""
+    return f"{outage.text} Try again in {outage.retry_seconds} s."
 
 
 def details(status: int, detail: str, errors: Mapping[str, list[str]] | None = None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -42,7 +43,7 @@ TICK = 0.25
 WEDGED = 120.0
 """Seconds that the journal may wait for one answer while the database answers others: many statements' patience."""
 TRIAL_GAP, TRIAL_MARGIN = 0.05, 2.0
-DRAIN_GAP, LEAVE_TIME = 0.02, 2.0
+DRAIN_GAP, LEAVE_TIME, TELL_TIME = 0.02, 2.0, 5.0
 
 
 class Driver:
@@ -68,7 +69,7 @@ class Driver:
         self.executions: dict[UUID, Execution] = {}
         self.is_draining = False
         self.has_stepped_aside = False
-        self._threads = threads = WorkerThreads(open_store)
+        self._threads = threads = WorkerThreads(open_store, patience=settings.lease / 2)
         self.journal = journal = Journal(
             threads.writer, 0, threads.writing, self.clock, on_lost=self._on_lost, on_told=self._on_told
         )
@@ -311,9 +312,9 @@ class Driver:
         """Take nothing new, let steps end within their grace, give the rest back."""
         self.is_draining = True
         logger.info("worker %s drains %s runs", self.worker_id, len(self.executions))
-        await self._threads.chore(leases.start_draining, self.worker_id)
         for execution in list(self.executions.values()):
             execution.drain()
+        self._spawn(self._tell(leases.start_draining))
         ends = time.monotonic() + self.settings.grace
         while (self.executions or self._starting) and time.monotonic() < self._grace_ends(ends):
             await asyncio.sleep(DRAIN_GAP)
@@ -323,7 +324,13 @@ class Driver:
         while self.executions and time.monotonic() < ends:
             await asyncio.sleep(DRAIN_GAP)
         await self.ports.model.aclose()
-        await self._threads.chore(leases.stop_worker, self.worker_id)
+        await self._tell(leases.stop_worker)
+
+    async def _tell(self, what: Callable[[int], object]) -> None:
+        """Tell the others about this worker. One that is to stop does not wait for a database that is away."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TELL_TIME):
+                await self._threads.chore(what, self.worker_id)
 
     def _grace_ends(self, ends: float) -> float:
         """An unsafe step may reach its own timeout: cut off in between, its outcome would be unknown."""

@@ -49,9 +49,9 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def register_worker(*, queue: str, slots: int, lease: float) -> Worker:
-    """Enter this process among the workers."""
-    host, pid = socket.gethostname(), os.getpid()
+def register_worker(*, queue: str, slots: int, lease: float, host: str = "") -> Worker:
+    """Enter this process among the workers; `host` is what people call this machine, by default its own name."""
+    host, pid = host or socket.gethostname(), os.getpid()
     return Worker.objects.create(
         name=f"{host}:{pid}",
         host=host,

@@ -13,6 +13,7 @@ from agents.engine import database_clock, leases
 from agents.engine.clock import WorkerClock
 from agents.engine.journal.journal import Journal
 from agents.engine.journal.store import Unavailable
+from agents.engine.outages import outages
 from agents.engine.worker_settings import WorkerSettings
 from agents.engine.worker_threads import WorkerThreads
 
@@ -54,11 +55,12 @@ class Membership:
 
     @property
     def is_steady(self) -> bool:
-        """Whether this worker has been heard without a gap for a lease.
+        """Whether this worker has been heard without a gap for a lease, and has always reached the database.
 
         Just back from an outage, the silence of others is the outage's.
         """
-        return time.monotonic() - self._steady_since > self._settings.lease
+        since = max(self._steady_since, self._threads.failed_at)
+        return time.monotonic() - since > self._settings.lease
 
     async def register(self, stopping: asyncio.Task[Any]) -> bool:
         """Register, for as long as it takes the database to be there; False if the worker is to stop before."""
@@ -73,17 +75,26 @@ class Membership:
     async def beat_forever(self) -> None:
         """Send heartbeats as long as the journal moves."""
         written = -1
+        is_quiet = False
         while True:
             await asyncio.sleep(self._settings.heartbeat)
-            # Alive means moving: a worker whose journal is stuck must not keep its runs.
-            if self._journal.batches_written == written and self._journal.is_busy:
-                logger.warning("no heartbeat: the journal does not move")
-                continue
+            is_stuck = self._journal.batches_written == written and self._journal.is_busy
             written = self._journal.batches_written
+            outage = self._journal.outage
+            # Alive means moving: a worker whose journal is stuck must not keep its runs. Unless nobody else could write
+            # either: then they are safest where their outcomes wait to be written.
+            if is_stuck and (outage is None or not outage.hits_everybody):
+                if not is_quiet and outage is None:
+                    logger.warning("no heartbeat as long as the journal does not move")
+                is_quiet = True
+                continue
+            is_quiet = False
             try:
                 await self._beat()
             except Unavailable as error:
-                logger.warning("no heartbeat: %s", error)
+                outages.failed("heartbeat", error.outage, error)
+            else:
+                outages.worked("heartbeat")
 
     async def _beat(self) -> None:
         began = time.monotonic()
@@ -114,7 +125,9 @@ class Membership:
         began = time.monotonic()
         settings = self._settings
         worker = await self._threads.chore(
-            lambda: leases.register_worker(queue=self._queue, slots=settings.slots, lease=settings.lease)
+            lambda: leases.register_worker(
+                queue=self._queue, slots=settings.slots, lease=settings.lease, host=settings.host
+            )
         )
         self._journal.worker_id = worker.pk
         self._lease_until = began + settings.lease

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import defaultdict
 from uuid import UUID
 
-from django.db import DatabaseError, connection, transaction
+from django.db import connection, transaction
 
 from agents.engine.canonical import clean_text
 from agents.engine.notify import announce
+from agents.engine.outages import DATABASE_ERRORS, Outage, outage_of, outages
 from agents.models import Partial
-
-logger = logging.getLogger(__name__)
 
 EVERY = 0.1
 
@@ -45,9 +43,11 @@ class DatabasePartials:
             self._filled.clear()
             try:
                 self.flush()
-            except DatabaseError as error:
-                logger.warning("streamed text was dropped: %s", error)
+            except DATABASE_ERRORS as error:
+                outages.failed("streamed text, dropped", outage_of(error) or Outage.BUSY, error)
                 connection.close()
+            else:
+                outages.worked("streamed text, dropped")
             threading.Event().wait(EVERY)
 
     def flush(self) -> None:

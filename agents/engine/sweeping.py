@@ -10,6 +10,7 @@ from functools import partial
 
 from agents.engine import leases, reaping, waking
 from agents.engine.journal.store import Unavailable
+from agents.engine.outages import outages
 from agents.engine.registry import known_workflows
 from agents.engine.suspects import Patience
 from agents.engine.worker_threads import WorkerThreads
@@ -58,8 +59,9 @@ class Sweeper:
                     logger.warning("suspects wait for an empty worker: worker %s gives its runs back", worker_id())
                     step_aside()
                 await self._forget()
+                outages.worked("sweep")
             except Unavailable as error:
-                logger.warning("no sweep: %s", error)
+                outages.failed("sweep", error.outage, error)
             await asyncio.sleep(pause)
 
     async def _sweep(self, *, silent_too: bool) -> tuple[int, float | None]:

@@ -13,8 +13,10 @@ class WorkerSettings:
     `slots` runs are driven at once; a worker that is silent for `lease` seconds loses its runs; after SIGTERM steps
     get `grace` seconds to end. A worker whose loop does not turn for `watchdog` seconds is killed; its marks are in
     `marks_folder`, if there is one. A suspect run that has waited for `suspect_patience` seconds gets a worker emptied.
+    `host` is what people call its machine.
     """
 
+    host: str = ""
     slots: int = 500
     lease: float = 8.0
     heartbeat: float = 2.0

@@ -6,16 +6,17 @@ The event loop asks nothing of the database itself: whoever awaits an answer let
 from __future__ import annotations
 
 import asyncio
-import logging
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import connection
 
+from agents.engine.connecting import bound_statements
 from agents.engine.journal.store import Store, Unavailable
+from agents.engine.outages import DATABASE_ERRORS, outage_of, outages
 
-logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 STEP_THREADS = 32
@@ -25,15 +26,21 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 5.0
 class WorkerThreads:
     """One thread for the journal's writes, one for reading histories, one for ORM code, some for plain functions."""
 
-    def __init__(self, open_store: Callable[[], Store]) -> None:
+    def __init__(self, open_store: Callable[[], Store], *, patience: float) -> None:
+        """Take stores from `open_store`; a statement of ORM code fails after `patience` seconds, as one of theirs does.
+
+        A statement that hangs has to fail before others may take this worker for dead.
+        """
         self.writer = open_store()
         self.reader = open_store()
         self.writing = ThreadPoolExecutor(1, "journal")
         self.steps = ThreadPoolExecutor(STEP_THREADS, "step")
         self.answered_at = 0.0
         """When, on the loop's clock, ORM code last had an answer of the database."""
+        self.failed_at = float("-inf")
+        """When, on the monotonic clock, it last had none."""
         self._reading = ThreadPoolExecutor(1, "history")
-        self._chores = ThreadPoolExecutor(1, "chores")
+        self._chores = ThreadPoolExecutor(1, "chores", initializer=bound_statements, initargs=(patience,))
 
     async def read(self, function: Callable[..., T], *args: Any) -> T:
         """Call a method of `reader` on its thread, for as long as it takes the database to come back."""
@@ -45,16 +52,20 @@ class WorkerThreads:
                 self.reader.close()
                 raise
 
-        return await _until_available(call)
+        return await _until_available("reading", call)
 
     async def chore(self, function: Callable[..., T], *args: Any) -> T:
         """Call ORM code, for as long as it takes the database to come back."""
-        return await _until_available(lambda: self.once(function, *args))
+        return await _until_available("chores", lambda: self.once(function, *args))
 
     async def once(self, function: Callable[..., T], *args: Any) -> T:
         """Call ORM code; raises Unavailable when the database is away."""
         loop = asyncio.get_running_loop()
-        answer = await loop.run_in_executor(self._chores, _with_django, function, *args)
+        try:
+            answer = await loop.run_in_executor(self._chores, _with_django, function, *args)
+        except Unavailable:
+            self.failed_at = time.monotonic()
+            raise
         self.answered_at = loop.time()
         return answer
 
@@ -71,21 +82,27 @@ class WorkerThreads:
         self.steps.shutdown(wait=False, cancel_futures=True)
 
 
-async def _until_available(call: Callable[[], Awaitable[T]]) -> T:
+async def _until_available(part: str, call: Callable[[], Awaitable[T]]) -> T:
     pause = FIRST_PAUSE
     while True:
         try:
-            return await call()
+            answer = await call()
         except Unavailable as error:
-            logger.warning("database away: %s", error)
+            outages.failed(part, error.outage, error)
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
+        else:
+            outages.worked(part)
+            return answer
 
 
 def _with_django(function: Callable[..., T], *args: Any) -> T:
     """Call ORM code; a broken connection is dropped so that the next call opens a new one."""
     try:
         return function(*args)
-    except (OperationalError, InterfaceError) as error:
+    except DATABASE_ERRORS as error:
+        outage = outage_of(error)
+        if outage is None:
+            raise
         connection.close()
-        raise Unavailable(str(error)) from error
+        raise Unavailable(str(error), outage) from error

@@ -18,10 +18,10 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib.auth import get_user
 from django.contrib.auth.models import AnonymousUser
-from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest
 from django.utils import timezone
 
+from agents.engine.outages import DATABASE_ERRORS
 from agents.live.reader import read_once
 from agents.models import AuthToken, Membership, Run, Scope, User, Workspace
 
@@ -126,7 +126,7 @@ async def check(right: Pass) -> Refusal | None:
 async def _ask(right: Pass) -> Refusal | None:
     try:
         return await read_once(right.refusal)
-    except (DatabaseError, InterfaceError):
+    except DATABASE_ERRORS:
         # Nothing can be read now, so nothing can be seen either: ask again next time.
         return None
 

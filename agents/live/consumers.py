@@ -14,13 +14,16 @@ import orjson
 from channels.exceptions import DenyConnection
 from channels.generic.websocket import AsyncWebsocketConsumer
 
+from agents.engine.outages import DATABASE_ERRORS, outage_of
 from agents.live import access
 from agents.live.access import Refusal, SessionPass
 from agents.live.hub import hub
 from agents.live.reader import read_once
 
 DONE = 1000
-READ_ONLY = 1008
+# Of the codes below 3000 the server may send no other.
+READ_ONLY = 4405
+TRY_AGAIN_LATER = 4503
 _MAX_NUMBER = 2**31 - 1
 
 
@@ -34,7 +37,14 @@ class LiveConsumer(AsyncWebsocketConsumer, ABC):
     async def connect(self) -> None:
         if not access.is_own_origin(access.headers_of(self.scope)):
             raise DenyConnection
-        right = await self.enter(self.scope["session"].session_key or "")
+        try:
+            right = await self.enter(self.scope["session"].session_key or "")
+        except DATABASE_ERRORS as error:
+            if outage_of(error) is None:
+                raise
+            await self.accept()
+            await self.close(code=TRY_AGAIN_LATER)
+            return
         # Accepted first even to be refused: a page can read the code of a close, not that of a failed handshake.
         await self.accept()
         if isinstance(right, Refusal):

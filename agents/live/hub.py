@@ -10,8 +10,8 @@ from uuid import UUID
 from weakref import WeakKeyDictionary
 
 import structlog
-from django.db import DatabaseError, InterfaceError
 
+from agents.engine.outages import DATABASE_ERRORS, Outage, outage_of, outages
 from agents.live import notices
 from agents.live.board import Board, BoardSubscription
 from agents.live.messages import RunLine, RunState
@@ -114,9 +114,12 @@ class Hub:
             if self._reader is None:
                 self._reader = Reader()
             try:
-                return await self._reader(read, *args, **kwargs)
-            except (DatabaseError, InterfaceError) as error:
-                log.warning("live_read_failed", error=str(error), retry_in=delay)
+                found = await self._reader(read, *args, **kwargs)
+            except DATABASE_ERRORS as error:
+                outages.failed("live reads", outage_of(error) or Outage.BUSY, error)
+            else:
+                outages.worked("live reads")
+                return found
             await asyncio.sleep(delay)
             delay = min(delay * 2, MAX_DELAY)
 

@@ -10,13 +10,12 @@ from contextlib import closing
 from typing import Any
 
 import psycopg
-import structlog
 from django.db import connections
 from psycopg import sql
 
+from agents.engine.connecting import postgres_parameters
 from agents.engine.journal.postgres import LIVE_CHANNEL
-
-log = structlog.get_logger(__name__)
+from agents.engine.outages import Outage, outage_of, outages
 
 POLL_SECONDS = 0.02
 LISTENER_CHECK_SECONDS = 20.0
@@ -38,14 +37,16 @@ async def _listen(poke: Poke) -> None:
     delay = FIRST_DELAY
     while True:
         try:
-            async with await psycopg.AsyncConnection.connect(**_parameters(), autocommit=True) as connection:
+            parameters = postgres_parameters("live")
+            async with await psycopg.AsyncConnection.connect(**parameters, autocommit=True) as connection:
                 await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(LIVE_CHANNEL)))
                 delay = FIRST_DELAY
+                outages.worked("live notices")
                 # What was announced while nobody listened.
                 poke()
                 await _pass_on(connection, poke)
         except (psycopg.Error, OSError, TimeoutError) as error:
-            log.warning("live_listener_lost", error=str(error), retry_in=delay)
+            outages.failed("live notices", outage_of(error) or Outage.AWAY, error)
             await asyncio.sleep(delay)
             delay = min(delay * 2, MAX_DELAY)
 
@@ -57,13 +58,6 @@ async def _pass_on(connection: psycopg.AsyncConnection[Any], poke: Poke) -> None
         # Silence is no proof of life: a connection cut by a firewall is silent too.
         async with asyncio.timeout(ANSWER_SECONDS):
             await connection.execute("SELECT 1")
-
-
-def _parameters() -> dict[str, Any]:
-    parameters = connections["default"].get_connection_params()
-    for name in ("cursor_factory", "context", "prepare_threshold"):
-        parameters.pop(name, None)
-    return {"connect_timeout": int(ANSWER_SECONDS), **parameters}
 
 
 async def _poll_version(poke: Poke) -> None:
@@ -91,7 +85,7 @@ def _watch_file(changed: Poke, stop: threading.Event) -> None:
             with closing(_open_file()) as file:
                 _compare_versions(file, changed, stop)
         except sqlite3.Error as error:
-            log.warning("live_version_unreadable", error=str(error))
+            outages.failed("live notices", outage_of(error) or Outage.AWAY, error)
             stop.wait(1.0)
 
 
@@ -100,6 +94,7 @@ def _compare_versions(file: sqlite3.Connection, changed: Poke, stop: threading.E
     seen = None
     while not stop.wait(POLL_SECONDS):
         version = file.execute("PRAGMA data_version").fetchone()[0]
+        outages.worked("live notices")
         if version != seen:
             seen = version
             changed()

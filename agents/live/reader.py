@@ -8,8 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 from asgiref.sync import sync_to_async
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connections
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+
+from agents.engine.outages import DATABASE_ERRORS
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -44,7 +46,7 @@ class Reader:
         self._connections.add(wrapper)
         try:
             return read(*args, **kwargs)
-        except (DatabaseError, InterfaceError):
+        except DATABASE_ERRORS:
             # Whatever it was, the next read shall not inherit a broken connection.
             wrapper.close()
             raise

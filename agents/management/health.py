@@ -12,9 +12,10 @@ from enum import StrEnum
 
 from django.conf import settings
 from django.contrib.staticfiles import finders
-from django.db import DatabaseError, connection
+from django.db import connection
 from django.utils import timezone
 
+from agents.engine.outages import DATABASE_ERRORS
 from agents.management.preparing import pending_migrations
 from agents.models import Run, RunStatus, Worker, WorkerState
 
@@ -108,7 +109,7 @@ def database() -> Finding:
             else:
                 cursor.execute("SHOW server_version")
             (version,) = cursor.fetchone()
-    except DatabaseError as error:
+    except DATABASE_ERRORS as error:
         return Finding(Level.FAIL, "database", f"can't be used: {' '.join(str(error).split())}")
     return Finding(Level.OK, "database", f"{connection.display_name} {version}")
 

@@ -6,24 +6,25 @@ doubled or late costs nothing.
 
 from __future__ import annotations
 
-import logging
 import time
+from functools import partial
 from typing import Any
 
 import psycopg
-from django.db import DatabaseError, connections
+from django.db import connections
 from django.utils import timezone
 from django_q.brokers.orm import ORM
 from django_q.conf import Conf
 from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
+from agents.engine.connecting import postgres_parameters
 from agents.engine.journal.postgres import QUEUE_CHANNEL
 from agents.engine.notify import announce
+from agents.engine.outages import DATABASE_ERRORS, Outage, outage_of, outages
 from agents.models import Run, RunStatus
 from agents.queue import deliveries, pulse
-
-logger = logging.getLogger(__name__)
+from agents.queue.insisting import FIRST_PAUSE, LONGEST_PAUSE, insist
 
 HINT = ("hint", 0)
 LONGEST_WAIT = 1.0
@@ -31,7 +32,6 @@ LONGEST_WAIT = 1.0
 TICK, TASK_TICK = 0.015, 0.05
 """How often SQLite is asked whether something changed: where runs wait, and where only ordinary tasks do."""
 FIRST_GAP, LONGEST_GAP = 0.005, 0.25
-RECONNECT_PAUSE = 0.5
 FLAGS_EVERY = 0.2
 SWEEP_EVERY = 10.0
 """How often tasks are looked for whose cluster is gone."""
@@ -51,6 +51,7 @@ class RunBroker(ORM):
         self._has_news = True
         self._is_quiet = False
         self._sweep_at = 0.0
+        self._pause = FIRST_PAUSE
 
     def __getstate__(self) -> Any:
         return self.list_key, self._info
@@ -77,33 +78,25 @@ class RunBroker(ORM):
             if not found:
                 self._wait()
                 found = self._tasks() or self._hints()
-            self._is_quiet = not found
-            return found
-        except (DatabaseError, psycopg.Error) as error:
+        except DATABASE_ERRORS as error:
             # The stock pusher would sleep for ten seconds and die.
-            logger.warning("the broker reconnects: %s", error)
+            outages.failed("broker", outage_of(error) or Outage.BUSY, error)
             self._disconnect()
-            time.sleep(RECONNECT_PAUSE)
+            time.sleep(self._pause)
+            self._pause = min(self._pause * 2, LONGEST_PAUSE)
             return None
+        outages.worked("broker")
+        self._pause = FIRST_PAUSE
+        self._is_quiet = not found
+        return found
 
     def acknowledge(self, task_id: Any) -> None:
         """Remove a task that was executed; a hint needs nothing."""
         if not isinstance(task_id, tuple):
-            self._done(task_id)
+            # The stock monitor dies when this raises; and a task that is not acknowledged would be done once more.
+            insist("monitor", partial(deliveries.done, task_id))
 
     fail = delete = acknowledge
-
-    def _done(self, message: int) -> None:
-        for pause in (0.1, 0.5, 1.0, 2.0, 5.0):
-            try:
-                deliveries.done(message)
-                return
-            except DatabaseError as error:
-                # The stock monitor dies when this raises, and the result is lost.
-                logger.warning("an acknowledgement is tried again: %s", error)
-                connections["default"].close()
-                pulse.beat()
-                time.sleep(pause)
 
     def _tasks(self) -> list[tuple[Any, str]]:
         now = time.monotonic()
@@ -157,10 +150,7 @@ class RunBroker(ORM):
 
     def _listening(self) -> psycopg.Connection[Any]:
         if self._listener is None or self._listener.closed:
-            parameters = connections["default"].get_connection_params()
-            for django_own in ("cursor_factory", "context", "pool", "server_side_binding"):
-                parameters.pop(django_own, None)
-            self._listener = psycopg.connect(**parameters, autocommit=True)
+            self._listener = psycopg.connect(**postgres_parameters("broker"), autocommit=True)
             self._listener.execute(f'LISTEN "{QUEUE_CHANNEL}"')
             # What was announced before LISTEN took effect was not heard.
             self._has_news = True

@@ -15,11 +15,12 @@ import logging
 import time
 from types import FrameType
 
-from django.db import DatabaseError, connections
+from django.db import connections
 from django_q import cluster as stock
 from django_q.cluster import Cluster, get_mp_context
 
 from agents.engine.leases import process_start
+from agents.engine.outages import DATABASE_ERRORS
 from agents.queue import deliveries, processes, sentinel
 from agents.queue.channel import Channel
 from agents.queue.pulse import Flag, Stillness
@@ -86,7 +87,7 @@ class HardenedCluster(Cluster):
         """Tasks that were fetched and not begun, or cut off by the stop, are others' now."""
         try:
             deliveries.give_back_of(holder)
-        except DatabaseError as error:
+        except DATABASE_ERRORS as error:
             logger.warning("tasks are not given back: %s", error)
         finally:
             connections.close_all()

@@ -9,12 +9,11 @@ from __future__ import annotations
 import logging
 import os
 import pydoc
-import time
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from django.db import DatabaseError, connections, transaction
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 from django_q.conf import Conf
@@ -28,7 +27,6 @@ from agents.models import Delivery
 logger = logging.getLogger(__name__)
 
 MAX_DELIVERIES = max(1, int(Conf.MAX_ATTEMPTS or 3))
-PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0)
 
 
 class Unreadable(Exception):
@@ -118,17 +116,9 @@ def done(message: int) -> None:
 
 def give_back(messages: Sequence[int]) -> None:
     """Let tasks be handed out again now, whose worker process died; the deliveries count."""
-    if not messages:
-        return
-    for pause in PAUSES:
-        try:
-            OrmQ.objects.filter(pk__in=messages).update(lock=timezone.now())
-            announce(queue=True)
-            return
-        except DatabaseError as error:
-            logger.warning("tasks are given back later: %s", error)
-            connections["default"].close()
-            time.sleep(pause)
+    if messages:
+        OrmQ.objects.filter(pk__in=messages).update(lock=timezone.now())
+        announce(queue=True)
 
 
 def give_back_of(holder: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+from functools import partial
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -12,6 +13,7 @@ from django_q import cluster as stock
 
 from agents.queue import deliveries, pulse, worker_process
 from agents.queue.channel import Channel
+from agents.queue.insisting import insist
 from agents.queue.pulse import IDLE, Pulse, TaskTimer
 
 PR_SET_PDEATHSIG = 1
@@ -51,7 +53,7 @@ def worker(task_queue: Channel, result_queue: Channel, timer: TaskTimer, timeout
     signal.signal(signal.SIGTERM, stop)
     driver = worker_process.start() if stock.Conf.CLUSTER_NAME == "runs" else None
     try:
-        deliveries.give_back(timer.lost)
+        insist("worker", partial(deliveries.give_back, timer.lost))
         _stock_worker(Inbox(task_queue, timer), result_queue, timer, timeout)
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -40,6 +40,7 @@ _make_ports: Callable[[], Ports] | None = None
 def worker_settings() -> WorkerSettings:
     """Give the figures of a worker process from Django's settings."""
     return WorkerSettings(
+        host=settings.WORKER_HOST,
         slots=settings.SLOTS,
         lease=settings.LEASE_SECONDS,
         heartbeat=settings.HEARTBEAT_SECONDS,

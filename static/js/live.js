@@ -37,7 +37,6 @@ export class Live {
     clearTimeout(this.retryTimer);
     this.socket = new WebSocket(address(this.path, this.after));
     this.socket.addEventListener("open", () => {
-      this.pause = FIRST_PAUSE;
       this.showStale(false);
     });
     this.socket.addEventListener("message", (event) => this.receive(JSON.parse(event.data)));
@@ -45,6 +44,8 @@ export class Live {
   }
 
   receive(message) {
+    // Not when it opens: a server whose database is away takes the connection only to say "later".
+    this.pause = FIRST_PAUSE;
     if (message.type === "event") {
       if (message.number <= this.after) return;
       this.after = message.number;

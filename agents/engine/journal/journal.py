@@ -17,6 +17,7 @@ from uuid import UUID
 from agents.engine.clock import Clock
 from agents.engine.errors import LeaseLost
 from agents.engine.journal.store import Store, Unavailable, Unwritable
+from agents.engine.outages import Outage, outages
 from agents.engine.records import (
     Answer,
     Batch,
@@ -82,6 +83,8 @@ class Journal:
         self.batches_written = 0
         self.attempt_began: float | None = None
         """Since when, on the loop's clock, an answer of the database is waited for."""
+        self.outage: Outage | None = None
+        """What keeps the present batch from being written."""
         self._entries: dict[Lease, Entry] = {}
         self._refused: dict[Lease, Unwritable] = {}
         self._claim: tuple[ClaimRequest, asyncio.Future[list[Claimed]]] | None = None
@@ -172,8 +175,10 @@ class Journal:
         try:
             result = await self._commit(batch)
         except Unwritable as error:
+            self._note_answer()
             await self._bisect(entries, claim, error)
             return
+        self._note_answer()
         self.batches_written += 1
         if claim and not claim[1].done():
             claim[1].set_result(result.claimed)
@@ -206,17 +211,23 @@ class Journal:
         while True:
             self.attempt_began = loop.time()
             try:
-                return await loop.run_in_executor(
+                result: BatchResult | None = await loop.run_in_executor(
                     self.executor, self.store.write, self.worker_id, batch, self.clock.now()
                 )
             except Unavailable as error:
-                logger.warning("database away, batch %s is kept: %s", batch.number, error)
+                self.outage = error.outage
+                outages.failed("journal", error.outage, error)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
-                if result := await loop.run_in_executor(self.executor, self._already_written, batch):
-                    return result
+                result = await loop.run_in_executor(self.executor, self._already_written, batch)
             finally:
                 self.attempt_began = None
+            if result is not None:
+                return result
+
+    def _note_answer(self) -> None:
+        self.outage = None
+        outages.worked("journal")
 
     def _already_written(self, batch: Batch) -> BatchResult | None:
         """After a lost answer: if the batch stands in the tables, its result is what was about to be committed."""

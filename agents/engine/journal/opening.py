@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import connection
 
+from agents.engine.connecting import postgres_parameters
 from agents.engine.journal.postgres import PostgresStore
 from agents.engine.journal.sqlite import SqliteStore
 from agents.engine.journal.store import Store
@@ -14,8 +15,5 @@ def open_store() -> Store:
     """Give a store with a connection of its own, opened at its first use."""
     if connection.vendor == "sqlite":
         return SqliteStore(str(connection.settings_dict["NAME"]))
-    parameters = connection.get_connection_params()
-    for django_own in ("cursor_factory", "context", "pool", "server_side_binding"):
-        parameters.pop(django_own, None)
     # A statement that hangs must fail before others may take this worker for dead.
-    return PostgresStore(parameters, patience=settings.LEASE_SECONDS / 2)
+    return PostgresStore(postgres_parameters("journal"), patience=settings.LEASE_SECONDS / 2)

@@ -13,8 +13,9 @@ from uuid import UUID
 import orjson
 import psycopg
 
+from agents.engine.connecting import with_patience
 from agents.engine.journal import postgres_statements as sql
-from agents.engine.journal.store import RUN_COST_US, NewRun, Store, Unavailable, Unwritable
+from agents.engine.journal.store import RUN_COST_US, NewRun, Store, typed_errors
 from agents.engine.records import (
     Change,
     Claimed,
@@ -48,10 +49,7 @@ class PostgresStore(Store):
         return self._connection
 
     def _connect_parameters(self) -> dict[str, Any]:
-        milliseconds = int(self.patience * 1000)
-        bounds = f"-c statement_timeout={milliseconds} -c idle_in_transaction_session_timeout={milliseconds}"
-        options = f"{self.parameters.get('options', '')} {bounds}".strip()
-        return {"connect_timeout": 5, "application_name": "agentsite journal", **self.parameters, "options": options}
+        return {**self.parameters, "options": with_patience(self.parameters.get("options", ""), self.patience)}
 
     def close(self) -> None:
         if self._connection is not None:
@@ -64,7 +62,7 @@ class PostgresStore(Store):
 
         Each wait costs the journal's thread the interpreter, which the busy loop then keeps for a while.
         """
-        with _typed_errors():
+        with typed_errors():
             connection = self.connection
             try:
                 with connection.pipeline():
@@ -198,7 +196,7 @@ class PostgresStore(Store):
         return lambda: cursor.fetchone() is not None
 
     def last_batch(self, worker_id: int) -> int:
-        with _typed_errors():
+        with typed_errors():
             row = self.connection.execute("SELECT batch FROM agents_worker WHERE id=%s", (worker_id,)).fetchone()
         return row[0] if row else 0
 
@@ -209,7 +207,7 @@ class PostgresStore(Store):
             self.connection.execute(f"SELECT pg_notify('{LIVE_CHANNEL}', '')")
 
     def histories(self, ids: Sequence[UUID]) -> dict[UUID, History]:
-        with _typed_errors():
+        with typed_errors():
             # The wakes are read first and by a statement of their own: a message that comes later also counts later.
             found = self._select_runs(ids)
             for row in self.connection.execute(sql.HISTORY_STEPS, (list(ids),)):
@@ -218,19 +216,19 @@ class PostgresStore(Store):
         return found
 
     def messages(self, run_id: UUID) -> History:
-        with _typed_errors():
+        with typed_errors():
             found = self._select_runs([run_id])
             self._add_messages(found)
         return found.get(run_id) or History(0, "")
 
     def large(self, id: UUID) -> bytes:
-        with _typed_errors():
+        with typed_errors():
             row = self.connection.execute("SELECT data FROM agents_largeoutcome WHERE id=%s", (id,)).fetchone()
         assert row is not None
         return bytes(row[0])
 
     def watch(self, worker_id: int) -> list[tuple[UUID, int, int, str]]:
-        with _typed_errors():
+        with typed_errors():
             return self.connection.execute(
                 "SELECT id, epoch, wakes, wanted FROM agents_run WHERE worker_id=%s AND status='running'", (worker_id,)
             ).fetchall()
@@ -246,18 +244,6 @@ class PostgresStore(Store):
             (list(found),),
         ):
             found[row[0]].messages.append(MessageRecord(*row))
-
-
-@contextmanager
-def _typed_errors() -> Iterator[None]:
-    try:
-        yield
-    except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as error:
-        # InternalError: the session was ended for idling in its transaction, as after a SIGSTOP.
-        raise Unavailable(str(error)) from error
-    except (psycopg.Error, ValueError, TypeError) as error:
-        # TypeError: orjson's, of a lone surrogate or an integer beyond 64 bits.
-        raise Unwritable(str(error)) from error
 
 
 def _columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:

@@ -18,7 +18,7 @@ from uuid import UUID
 import orjson
 
 from agents.engine.journal import sqlite_statements as sql
-from agents.engine.journal.store import RUN_COST_US, NewRun, Store, Unavailable, Unwritable
+from agents.engine.journal.store import RUN_COST_US, NewRun, Store, typed_errors
 from agents.engine.records import (
     Change,
     Claimed,
@@ -49,15 +49,21 @@ class SqliteStore(Store):
     @property
     def connection(self) -> sqlite3.Connection:
         if self._connection is None:
-            self._connection = sqlite3.connect(
+            opened = sqlite3.connect(
                 self.path,
                 timeout=self.busy_timeout,
                 isolation_level=None,
                 check_same_thread=False,
                 cached_statements=512,
             )
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            self._connection.execute(f"PRAGMA synchronous={self.synchronous}")
+            try:
+                opened.execute("PRAGMA journal_mode=WAL")
+                opened.execute(f"PRAGMA synchronous={self.synchronous}")
+            except sqlite3.Error:
+                # Half set up it would lose commits when the power fails.
+                opened.close()
+                raise
+            self._connection = opened
         return self._connection
 
     def close(self) -> None:
@@ -68,7 +74,7 @@ class SqliteStore(Store):
     @contextmanager
     def transaction(self) -> Iterator[None]:
         time.sleep(max(0.0, self._leave_free_until - time.monotonic()))
-        try:
+        with typed_errors():
             self.connection.execute("BEGIN IMMEDIATE")
             began = time.monotonic()
             try:
@@ -80,11 +86,6 @@ class SqliteStore(Store):
                 if self.connection.in_transaction:
                     self.connection.execute("ROLLBACK")
                 raise
-        except sqlite3.OperationalError as error:
-            raise Unavailable(str(error)) from error
-        except (sqlite3.Error, ValueError, OverflowError) as error:
-            # ValueError: a lone surrogate; OverflowError: an integer beyond 64 bits.
-            raise Unwritable(str(error)) from error
 
     def lock_runs(self, ids: Sequence[UUID]) -> dict[UUID, RunRow]:
         text = self.connection.execute(sql.LOCK_RUNS, (_ids(ids),)).fetchone()[0]
@@ -282,14 +283,14 @@ class SqliteStore(Store):
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
-        try:
+        with typed_errors():
             self.connection.execute("BEGIN")
             try:
                 yield
             finally:
-                self.connection.execute("COMMIT")
-        except sqlite3.OperationalError as error:
-            raise Unavailable(str(error)) from error
+                # Some errors have ended the transaction already.
+                if self.connection.in_transaction:
+                    self.connection.execute("COMMIT")
 
 
 _counters = attrgetter(*sql.COUNTERS)

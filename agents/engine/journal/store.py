@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from operator import attrgetter
@@ -17,6 +17,7 @@ from uuid import UUID
 
 from agents.engine.canonical import encode
 from agents.engine.journal.transitions import apply_change, has_ended, holds_lease, wake
+from agents.engine.outages import DATABASE_ERRORS, Outage, outage_of
 from agents.engine.records import (
     Answer,
     Batch,
@@ -76,11 +77,28 @@ class Writes:
 
 
 class Unavailable(Exception):
-    """The database can't be reached at present; the transaction did not happen or its fate is unknown."""
+    """The database does not serve at present; the transaction did not happen or its fate is unknown."""
+
+    def __init__(self, message: str, outage: Outage = Outage.BUSY) -> None:
+        super().__init__(message)
+        self.outage = outage
 
 
 class Unwritable(Exception):
     """A value of this batch can't be stored (a constraint, an encoding)."""
+
+
+@contextmanager
+def typed_errors() -> Iterator[None]:
+    """Turn what a database raises into Unavailable or Unwritable."""
+    try:
+        yield
+    except (*DATABASE_ERRORS, ValueError, TypeError, OverflowError) as error:
+        # ValueError: a lone surrogate; OverflowError and orjson's TypeError: an integer beyond 64 bits.
+        outage = outage_of(error)
+        if outage is None:
+            raise Unwritable(str(error)) from error
+        raise Unavailable(str(error), outage) from error
 
 
 class Store(ABC):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +13,7 @@ from django.db import connection
 from agents.engine import Context, StepFailed, workflow
 from agents.engine.journal import postgres, sqlite
 from agents.engine.journal.store import Store, Unavailable
+from agents.engine.outages import Outage
 from agents.engine.recording import finish_step, record_step
 from agents.engine.records import Batch
 from agents.models import Inbox, Run, Step
@@ -136,29 +136,28 @@ def test_postponed_changes_are_written_in_their_order(
         check(run_id)
 
 
-def test_an_outage_is_waited_for(
-    start_driver: StartDriver, queue: Queue, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_outage_is_waited_for(start_driver: StartDriver, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     is_away = False
     for name in ("write", "histories", "messages", "watch", "last_batch", "large"):
         stock = getattr(store_class(), name)
 
         def call(self: Store, *args: Any, _stock: Any = stock) -> Any:
             if is_away:
-                raise Unavailable("connection refused")
+                raise Unavailable("connection refused", Outage.AWAY)
             return _stock(self, *args)
 
         monkeypatch.setattr(store_class(), name, call)
-    driver = start_driver()
+    running = start_driver()
     until(queue("journal-flow"))
     is_away = True
     run_id = queue("journal-flow")
-    with caplog.at_level(logging.WARNING):
-        wait_for(lambda: "is kept" in caplog.text, "the journal to notice")
+    wait_for(lambda: running.driver and running.driver.journal.outage is Outage.AWAY, "the journal to notice")
     assert Run.objects.get(pk=run_id).status == "queued"
     is_away = False
     check(run_id)
-    driver.stop()
+    assert running.driver is not None
+    assert running.driver.journal.outage is None
+    running.stop()
 
 
 def test_a_terminated_session_is_replaced(driver: RunningDriver, queue: Queue) -> None:

@@ -18,6 +18,7 @@ from django.utils import timezone
 from knox.crypto import hash_token
 
 from agents.live import access, sse
+from agents.live.consumers import READ_ONLY
 from agents.models import AuthToken, Membership, Role, Run, RunStatus
 from tests.factories import add_events, make_run, make_token, make_user, make_workspace
 
@@ -173,7 +174,7 @@ async def test_a_socket_takes_no_commands(run: Run, said: str, role: Role) -> No
     async with opened(f"/ws/runs/{run.pk}", session) as (socket, _):
         await socket.receive_json_from(timeout=PATIENCE)
         await socket.send_to(text_data=said)
-        assert await closed_with(socket) == 1008
+        assert await closed_with(socket) == READ_ONLY
     assert (await apart(Run.objects.get, pk=run.pk)).status == RunStatus.WAITING
 
 
