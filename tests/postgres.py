@@ -95,10 +95,21 @@ class Server:
 
     def restart(self, *, crash: bool) -> None:
         """Stop it at once, as if it had crashed, or in good order; start it again and wait until it answers."""
-        self.process.send_signal(signal.SIGQUIT if crash else signal.SIGINT)
-        self.process.wait(STOP_SECONDS)
+        if crash:
+            self.stop_at_once()
+        else:
+            self.stop()
+        self.start()
+
+    def start(self) -> None:
+        """Start it again after a stop and wait until it answers."""
         self.process = _start(self.program, self.home, self.account)
         self.execute("SELECT 1")
+
+    def stop_at_once(self) -> None:
+        """Let it drop everything, as after a power cut: the next start recovers."""
+        self.process.send_signal(signal.SIGQUIT)
+        self.process.wait(STOP_SECONDS)
 
     def execute(self, statement: str) -> None:
         """Execute a statement as soon as the server answers; raises NoPostgres if it does not."""
@@ -128,11 +139,18 @@ class Server:
 @contextmanager
 def private_postgres() -> Iterator[str]:
     """Start a server of our own and yield the DATABASE_URL of an empty database in it."""
+    with private_server() as server:
+        yield server.url
+
+
+@contextmanager
+def private_server() -> Iterator[Server]:
+    """Start a server of our own that the caller may stop and start again; it is gone afterwards."""
     home = Path(tempfile.mkdtemp(prefix="agentsite-pg-"))
     try:
         server = Server.make(home)
         try:
-            yield server.url
+            yield server
         finally:
             server.stop()
     finally:
