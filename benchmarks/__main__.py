@@ -28,6 +28,7 @@ NAMES = (
     "join",
     "recovery",
     "takeover",
+    "hosts",
     "idle",
     "growth",
     "plans",

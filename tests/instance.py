@@ -197,9 +197,10 @@ class Instance:
         wait_until(answers, START_SECONDS, "the web process to answer")
         return process
 
-    def start_worker(self, queue: str = "runs", **environment: str) -> Process:
+    def start_worker(self, queue: str = "runs", *, within: Sequence[str] = (), **environment: str) -> Process:
         """Start one cluster with a single worker process, unless WORKERS says otherwise."""
-        return self.start("worker", "--queue", queue, name=f"worker-{queue}", **{"WORKERS": "1"} | environment)
+        figures = {"WORKERS": "1"} | environment
+        return self.start("worker", "--queue", queue, name=f"worker-{queue}", within=within, **figures)
 
     def start(self, *command: str, name: str = "", within: Sequence[str] = (), **environment: str) -> Process:
         """Start a command in a session of its own, its output going to a log; `within` another program's command."""

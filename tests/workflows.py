@@ -157,3 +157,17 @@ async def evolving(ctx: Context, input: Any) -> Any:
     if VARIANT == "first":
         await ctx.sleep(600)
     return [VARIANT, ctx.agent.instructions if ctx.agent else "", *done]
+
+
+async def place(run: str, key: str, seconds: float) -> str:
+    """Tell on which host the step was executed."""
+    await act(run, key, seconds)
+    return os.environ["WORKER_HOST"]
+
+
+@workflow("placed")
+async def placed(ctx: Context, input: Any) -> Any:
+    """A chain whose outcomes tell where they are from."""
+    return [
+        await ctx.step("link", place, str(ctx.run_id), f"link#{n}", input["seconds"]) for n in range(input["steps"])
+    ]
