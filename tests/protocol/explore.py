@@ -28,7 +28,9 @@ class Found:
 
     def __str__(self) -> str:
         how = "all" if self.is_complete else "not all"
+        verdict = "VIOLATION" if self.violation else "no violation"
         text = f"{self.scenario}: {self.states} states, {self.transitions} transitions, depth {self.depth}, {how}"
+        text += f": {verdict}"
         if self.violation:
             text += "".join(f"\n  {i}. {step}" for i, step in enumerate(self.steps, 1)) + f"\n  ⇒ {self.violation}"
         return text

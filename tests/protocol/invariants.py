@@ -46,7 +46,9 @@ def _is_met(world: World, index: int, row: Row, wait: WaitRecord) -> bool:
         case "child":
             steps = dict(row.steps)
             children = [
-                i for i, child in enumerate(world.rows) if child.parent == index and steps.get(call_key(i)) not in DONE
+                i
+                for i, child in enumerate(world.rows)
+                if child.parent == index and steps.get(call_key(i), "succeeded") not in DONE
             ]
             missing = [i for i in children if not any(m.token == str(run_id(i)) for m in row.inbox)]
             return not missing or wait.needed != len(missing)
@@ -61,15 +63,16 @@ def _check_question(world: World, index: int, row: Row) -> None:
 
 
 def _check_tree(world: World) -> None:
-    root = world.rows[0]
-    if root.status == "cancelled" and world.below is None:
-        left = [row for row in world.rows[1:] if row.status and not row.has_ended and row.wanted != "cancel"]
-        demand(not left, "a sub-run goes on below a run that was cancelled")
+    if world.below is not None:
+        return
+    for row in world.rows:
+        if row.parent is not None and row.status and not row.has_ended and row.wanted != "cancel":
+            demand(world.rows[row.parent].status != "cancelled", "a sub-run goes on below a run that was cancelled")
 
 
 def check_move(label: str, before: World, after: World) -> None:
     """Raise Violation if this move must not be."""
-    for old, new in zip(before.rows, after.rows, strict=True):
+    for index, (old, new) in enumerate(zip(before.rows, after.rows, strict=False)):
         if old is new or old == new:
             continue
         is_retry = label == "person: retry"
@@ -79,17 +82,32 @@ def check_move(label: str, before: World, after: World) -> None:
             demand(label.startswith(RESUMES), "a paused run went on although nobody resumed it")
         if old.wanted == "pause" and not new.wanted and not new.has_ended and not new.is_paused:
             demand(label.startswith(RESUMES), "the wish to pause a run was lost")
-        states = dict(new.steps)
-        for key, state in old.steps:
-            if state in DONE and not (is_retry and state == "failed"):
-                demand(states.get(key) == state, f"the recorded outcome of {key} was lost")
+        _check_steps(is_retry, old, new)
         lost = {m.token for m in old.inbox} - {m.token for m in new.inbox}
         demand(not lost or "commits" in label or "again" in label, "a message was lost unread")
-        if old.status == "waiting" and new.status == "queued" and any(w.kind == "child" for w in old.waits):
+        if old.status == "waiting" and new.status == "queued" and all(w.kind == "child" for w in old.waits):
             is_woken = not label.startswith((*RESUMES, "sweep"))
-            needed = sum(w.needed for w in old.waits if w.kind == "child")
-            ends = sum(not o.has_ended and n.has_ended for o, n in zip(before.rows, after.rows, strict=True))
+            needed = sum(w.needed for w in old.waits)
+            ends = sum(
+                n.parent == index and not o.has_ended and n.has_ended
+                for o, n in zip(before.rows, after.rows, strict=False)
+            )
             demand(not is_woken or needed == ends, "a parent was woken before all of its join had ended")
+
+
+def _check_steps(is_retry: bool, old: Row, new: Row) -> None:
+    states = dict(new.steps)
+    for key, state in old.steps:
+        if state in DONE and states.get(key) != state:
+            demand(is_retry, f"the recorded outcome of {key} was lost")
+            demand((key, state) in new.superseded, f"the outcome of {key} was set aside and is gone")
+            demand(state == "failed" or _has_failed(old), f"the outcome of {key} was set aside without a failure")
+    gone = set(old.superseded) - set(new.superseded)
+    demand(not gone, "what was set aside is gone")
+
+
+def _has_failed(row: Row) -> bool:
+    return any(state == "failed" for _, state in row.steps)
 
 
 def is_at_rest(world: World) -> bool:

@@ -38,6 +38,11 @@ class Row(NamedTuple):
     inbox: tuple[Message, ...] = ()
     tokens: tuple[str, ...] = ()
     waits: tuple[WaitRecord, ...] = ()
+    superseded: Steps = ()
+    """Steps that a retry set aside, each (key, state) once."""
+    is_suspect: bool = False
+    crashes: int = 0
+    """How often in a row its worker died while it ran alone."""
     parent: int | None = None
     parent_key: str = ""
     time_came: bool = False

@@ -77,6 +77,7 @@ class Flaws(NamedTuple):
     cancel_after_the_end: bool = False
     drain_forgets_pause: bool = False
     unknown_workflow_ignores_wanted: bool = False
+    retry_deletes: bool = False
 
 
 @cache
@@ -155,27 +156,30 @@ class Tables(Store):
 
     def commit(self, worker: int, execs: Sequence[Exec]) -> tuple[Answer, ...]:
         """Write the changes of these executions: Store.write and all that it calls."""
-        changes, consumed = [], []
+        changes = []
         for x in execs:
             row = self.rows[x.run]
             changes.append(journal_change(x.gather, x.run, x.epoch, x.seen, row.parent, row.parent_key))
-            consumed.append(x.gather.consumed)
-        answers = self.write(worker, Batch(1, changes), NOW).answers
-        for x, answer in zip(execs, answers, strict=True):
+        return self.write_changes(worker, Batch(1, changes), [x.gather.consumed for x in execs])
+
+    def write_changes(self, worker: int, batch: Batch, consumed: Sequence[Sequence[str]]) -> tuple[Answer, ...]:
+        """Write a batch without a claim; `consumed` has for each change the tokens of the messages that it reads."""
+        answers = self.write(worker, batch, NOW).answers
+        for change, tokens, answer in zip(batch.changes, consumed, answers, strict=True):
             if isinstance(answer, Committed):
-                self._check_writer(worker, x)
-                self._consume(x)
+                self._check_writer(worker, index_of(change.run_id), change.epoch)
+                self._consume(index_of(change.run_id), tokens)
         return tuple(answers)
 
-    def _check_writer(self, worker: int, x: Exec) -> None:
-        row = self.rows[x.run]
-        demand(row.holder == (worker, x.epoch), "a writer that does not hold the run's lease has committed")
+    def _check_writer(self, worker: int, index: int, epoch: int) -> None:
+        row = self.rows[index]
+        demand(row.holder == (worker, epoch), "a writer that does not hold the run's lease has committed")
         if row.status != "running":
-            self.rows[x.run] = row._replace(holder=None)
+            self.rows[index] = row._replace(holder=None)
 
-    def _consume(self, x: Exec) -> None:
-        row = self.rows[x.run]
-        self.rows[x.run] = row._replace(inbox=tuple(m for m in row.inbox if m.token not in x.gather.consumed))
+    def _consume(self, index: int, tokens: Sequence[str]) -> None:
+        row = self.rows[index]
+        self.rows[index] = row._replace(inbox=tuple(m for m in row.inbox if m.token not in tokens))
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

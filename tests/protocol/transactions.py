@@ -6,13 +6,15 @@ pure functions, and the tests on the real databases compare the two.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cache
 
 from agents.engine.journal import transitions
 from agents.engine.records import WaitRecord
-from tests.protocol.state import Message, Row
+from tests.protocol.state import DONE, Message, Row
 from tests.protocol.tables import Tables, run_id
+
+MAX_CRASHES = 3
 
 
 def told(row: Row, wakes: int) -> Row:
@@ -51,9 +53,13 @@ def cancel(tables: Tables, index: int) -> None:
         return
     tables.check_end(row, "cancelled")
     tables.rows[index] = row._replace(status="cancelled", waits=(), holder=None)
+    _tell_parent(tables, row, index, "cancelled")
+
+
+def _tell_parent(tables: Tables, row: Row, index: int, status: str) -> None:
+    """control._tell_parent"""
     if row.parent is not None:
-        # control._tell_parent
-        tables.insert_message(row.parent, Message(row.parent_key, str(run_id(index)), "cancelled"))
+        tables.insert_message(row.parent, Message(row.parent_key, str(run_id(index)), status))
         if not tables.rows[row.parent].has_ended:
             wake(tables, row.parent, [row.parent_key])
 
@@ -84,23 +90,51 @@ def can_resume(row: Row) -> bool:
     return row.is_paused or (row.status in ("running", "queued") and row.wanted == "pause")
 
 
-def resume(tables: Tables, index: int) -> None:
-    """control.resume"""
+def resume(tables: Tables, index: int, *, is_early: bool = False) -> None:
+    """control.resume; `is_early` says that the run was accepted for later and its time has not come."""
     row = tables.rows[index]
     if row.status == "running":
         tables.rows[index] = told(row, row.wakes + 1)._replace(wanted="")
     elif row.status == "queued":
         tables.rows[index] = row._replace(wanted="")
+    elif is_early:
+        tables.rows[index] = row._replace(waits=tuple(wait for wait in row.waits if wait.kind != "paused"))
     else:
         tables.rows[index] = row._replace(status="queued", waits=())
 
 
-def retry(tables: Tables, index: int) -> None:
-    """control.retry: what failed is superseded, an interrupted safe step is simply done again."""
+def can_retry(tables: Tables, row: Row) -> bool:
+    """Whether control.retry accepts it."""
+    return row.status in ("failed", "cancelled") and (row.parent is None or not tables.rows[row.parent].has_ended)
+
+
+def retry(tables: Tables, index: int, aside: Collection[str] | None = None) -> None:
+    """control.retry: the failed step and what started after its failure is superseded, and calls of cancelled runs.
+
+    `aside` has the keys of the former; none in the enumeration, where a failed step is the last. An interrupted safe
+    step is simply done again.
+    """
     row = tables.rows[index]
-    steps = tuple((key, state) for key, state in row.steps if state != "failed")
-    acted = row.acted and "failed" not in dict(row.steps).values()
-    tables.rows[index] = row._replace(status="queued", wanted="", steps=steps, acted=acted)
+    keys = {key for key, state in row.steps if state == "failed"} if aside is None else set(aside)
+    keys |= _cancelled_calls(tables, index)
+    set_aside = {(key, state) for key, state in row.steps if key in keys}
+    superseded = () if tables.flaws.retry_deletes else tuple(sorted({*row.superseded, *set_aside}))
+    tables.rows[index] = row._replace(
+        status="queued",
+        wanted="",
+        steps=tuple((key, state) for key, state in row.steps if key not in keys),
+        superseded=superseded,
+        acted=row.acted and "u" not in keys,
+        is_suspect=False,
+        crashes=0,
+    )
+
+
+def _cancelled_calls(tables: Tables, index: int) -> set[str]:
+    """control.cancelled_calls"""
+    steps = dict(tables.rows[index].steps)
+    cancelled = {row.parent_key for row in tables.rows if row.parent == index and row.status == "cancelled"}
+    return {key for key in cancelled if steps.get(key, "succeeded") not in DONE}
 
 
 def requeue(tables: Tables, index: int) -> None:
@@ -110,11 +144,43 @@ def requeue(tables: Tables, index: int) -> None:
     tables.rows[index] = row._replace(status="queued", worker=None, epoch=epoch, holder=None)
 
 
-def wake_due(tables: Tables, index: int) -> None:
-    """waking.wake_due, for a run whose timer is due"""
+def accuse(tables: Tables, index: int) -> None:
+    """reaping._judge, of a run that its worker's marks accuse: three crashes while it was alone end it"""
+    row = tables.rows[index]
+    crashes = row.crashes + row.is_suspect
+    if crashes < MAX_CRASHES:
+        tables.rows[index] = row._replace(is_suspect=True, crashes=crashes)
+        return
+    # control.end_as_failed
+    steps = tuple((key, "interrupted" if state == "running" else state) for key, state in row.steps)
+    tables.rows[index] = row._replace(
+        status="failed",
+        worker=None,
+        wanted="",
+        epoch=row.epoch + 1,
+        steps=steps,
+        is_suspect=False,
+        crashes=crashes,
+        holder=None,
+    )
+    _tell_parent(tables, row, index, "failed")
+
+
+def acquit(tables: Tables, index: int) -> None:
+    """suspects.acquit"""
+    tables.rows[index] = tables.rows[index]._replace(is_suspect=False, crashes=0)
+
+
+def has_time(wait: WaitRecord) -> bool:
+    """Whether a wait is for a time; the runs of the enumeration have but one such wait."""
+    return wait.due_at is not None
+
+
+def wake_due(tables: Tables, index: int, is_due: Callable[[WaitRecord], bool] = has_time) -> None:
+    """waking.wake_due, for a run with a timer that is due"""
     row = tables.rows[index]
     if row.is_paused:
-        waits = (wait if wait.due_at is None else _met(wait) for wait in row.waits)
+        waits = (_met(wait) if is_due(wait) else wait for wait in row.waits)
         tables.rows[index] = row._replace(waits=tuple(waits))
     else:
         tables.rows[index] = row._replace(status="queued", waits=())
