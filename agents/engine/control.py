@@ -11,11 +11,12 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from django.db import transaction
+from django.db.models import F, Q
 
 from agents.engine.canonical import JSON, decode, encode
 from agents.engine.database_clock import database_now
 from agents.engine.journal.store import child_outcome
-from agents.engine.journal.transitions import is_due, met
+from agents.engine.journal.transitions import concerns, is_due, met
 from agents.engine.notify import announce
 from agents.engine.ranking import next_rank
 from agents.engine.records import ON_CANCEL, WaitRecord
@@ -76,6 +77,25 @@ def cancel_below(run_id: UUID, *, by: str) -> None:
                 _cancel_one(_lock(child), by)
 
 
+def cancel_left_over() -> int:
+    """Cancel the sub-runs of cancelled runs that go on because their canceller died before it came to them.
+
+    Gives the number of runs below which some were left.
+    """
+    active = Run.objects.exclude(wanted=Wanted.CANCEL).exclude(parent_key=ON_CANCEL)
+    left = active.filter(parent__status=RunStatus.CANCELLED)
+    # One question per status: each has an index, all runs together have none.
+    waiting = Run.objects.filter(pk__in=Wait.objects.values("run_id"), status=RunStatus.WAITING)
+    parents = {
+        *left.filter(status=RunStatus.RUNNING).values_list("parent_id", flat=True),
+        *left.filter(status=RunStatus.QUEUED).values_list("parent_id", flat=True),
+        *left.filter(pk__in=waiting.values("pk")).values_list("parent_id", flat=True),
+    }
+    for parent_id in sorted(parents):
+        cancel_below(parent_id, by="its parent")
+    return len(parents)
+
+
 def pause(run_id: UUID, *, by: str) -> None:
     """Let a run start no more steps until it is resumed; raises CannotDo for an ended or paused one."""
     with transaction.atomic():
@@ -126,8 +146,8 @@ def retry(run_id: UUID, *, by: str) -> list[str]:
         run = _lock(run_id)
         if run.status not in (RunStatus.FAILED, RunStatus.CANCELLED):
             raise CannotDo(f"The run is {run.status}; only a failed or cancelled run can be retried.")
-        if run.parent_id is not None and Run.objects.filter(pk=run.parent_id, status__in=ENDED).exists():
-            raise CannotDo("The run it belongs to has ended; retry that one.")
+        if run.parent_id is not None and run.parent_key != ON_CANCEL:
+            _take_end_back(run)
         keys = superseded_by_retry(run)
         Step.objects.filter(run_id=run.id, key__in=keys, superseded=False).update(superseded=True)
         run.status, run.reason, run.error, run.finished_at, run.wanted = RunStatus.QUEUED, "retried", None, None, ""
@@ -135,6 +155,18 @@ def retry(run_id: UUID, *, by: str) -> list[str]:
         log(run, "run_retried", {"by": by, "superseded": keys})
         save(run)
     return keys
+
+
+def _take_end_back(run: Run) -> None:
+    """Take back what a sub-run's end told its parent, if nobody can have read it yet; raises CannotDo."""
+    parent = Run.objects.select_for_update(no_key=True).filter(pk=run.parent_id).first()
+    is_free = parent is not None and parent.status in (RunStatus.QUEUED, RunStatus.WAITING)
+    told = Inbox.objects.filter(run_id=run.parent_id, token=str(run.id), consumed_at=None)
+    if parent is None or not is_free or parent.wanted == Wanted.CANCEL or not told.delete()[0]:
+        raise CannotDo("The run it belongs to has learned of its end; retry that one.")
+    for wait in Wait.objects.filter(run_id=parent.id):
+        if concerns(_record(wait), run.parent_key):
+            Wait.objects.filter(pk=wait.pk).update(needed=F("needed") + 1)
 
 
 def superseded_by_retry(run: Run) -> list[str]:
@@ -162,8 +194,9 @@ def cancelled_calls(run: Run) -> set[str]:
     open_calls = Step.objects.filter(run_id=run.id, kind="call", superseded=False).exclude(
         status__in=(StepStatus.SUCCEEDED, StepStatus.FAILED)
     )
-    cancelled = Run.objects.filter(parent_id=run.id, status=RunStatus.CANCELLED).values_list("parent_key", flat=True)
-    return set(open_calls.values_list("key", flat=True)) & set(cancelled)
+    # Also those that are still stopping: they will be cancelled.
+    cancelled = Run.objects.filter(Q(status=RunStatus.CANCELLED) | Q(wanted=Wanted.CANCEL), parent_id=run.id)
+    return set(open_calls.values_list("key", flat=True)) & set(cancelled.values_list("parent_key", flat=True))
 
 
 def _cancel_one(run: Run, by: str) -> bool:

@@ -200,21 +200,32 @@ class Driver:
 
     async def _start(self, claimed: list[Claimed]) -> None:
         used = [run.id for run in claimed if not run.is_fresh]
-        histories = await self._threads.read(self._threads.reader.histories, used) if used else {}
-        for run in claimed:
-            agent = await self._agent(run.agent_version_id)
-            if older := self.executions.get(run.id):
-                # We were taken for dead, others queued the run, and now it is ours again, in another epoch.
-                self.journal.discard(older.lease)
-                older.lose()
-            execution = Execution(run, self, agent, histories.get(run.id))
-            self.executions[run.id] = execution
-            self._starting.discard(run.id)
-            if self.is_draining:
-                execution.drain()
-            self._spawn(self._drive(execution))
-            if run.is_suspect:
-                self._spawn(self._try_suspect(execution))
+        try:
+            histories = await self._threads.read(self._threads.reader.histories, used) if used else {}
+            for run in claimed:
+                try:
+                    await self._begin(run, histories.get(run.id))
+                except Exception:  # one run's bad record must not hold the others up
+                    logger.exception("run %s can't be started", run.id)
+                    self._is_alone = False
+        finally:
+            # What was not begun is unknown from here on: the heartbeats give it back.
+            self._starting.difference_update(run.id for run in claimed)
+
+    async def _begin(self, run: Claimed, history: History | None) -> None:
+        agent = await self._agent(run.agent_version_id)
+        if older := self.executions.get(run.id):
+            # We were taken for dead, others queued the run, and now it is ours again, in another epoch.
+            self.journal.discard(older.lease)
+            older.lose()
+        execution = Execution(run, self, agent, history)
+        self.executions[run.id] = execution
+        self._starting.discard(run.id)
+        if self.is_draining:
+            execution.drain()
+        self._spawn(self._drive(execution))
+        if run.is_suspect:
+            self._spawn(self._try_suspect(execution))
 
     async def _drive(self, execution: Execution) -> None:
         try:

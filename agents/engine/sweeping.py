@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from agents.engine import leases, reaping, waking
+from agents.engine import control, leases, reaping, waking
 from agents.engine.journal.store import Unavailable
 from agents.engine.outages import outages
 from agents.engine.registry import known_workflows
@@ -76,3 +76,4 @@ class Sweeper:
         if time.monotonic() > self._forget_at:
             self._forget_at = time.monotonic() + FORGET_EVERY
             await self._threads.once(leases.forget)
+            await self._threads.once(control.cancel_left_over)

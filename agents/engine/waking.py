@@ -47,15 +47,17 @@ def wake_due() -> Sweep:
 
 def wake_for_workflows(names: Iterable[str]) -> int:
     """Queue runs that waited for a worker that knows their workflow."""
-    waiting = Wait.objects.filter(kind=WaitKind.WORKER, name__in=list(names)).values_list("run_id", flat=True)[:BATCH]
-    ids = list(waiting)
+    waiting = Wait.objects.filter(kind=WaitKind.WORKER, name__in=list(names))
+    # Without the paused, or a batch full of them would let nobody else through.
+    paused = Wait.objects.filter(kind=WaitKind.PAUSED).values("run_id")
+    ids = list(waiting.exclude(run_id__in=paused).values_list("run_id", flat=True)[:BATCH])
     if not ids:
         return 0
     with transaction.atomic():
         runs = list(
             Run.objects.select_for_update(skip_locked=True, no_key=True)
             .filter(id__in=ids, status=RunStatus.WAITING)
-            .exclude(id__in=Wait.objects.filter(kind=WaitKind.PAUSED).values("run_id"))
+            .exclude(id__in=paused)
             .order_by("id")
         )
         Wait.objects.filter(run_id__in=[run.id for run in runs]).delete()

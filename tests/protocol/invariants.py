@@ -84,7 +84,7 @@ def check_move(label: str, before: World, after: World) -> None:
             demand(label.startswith(RESUMES), "the wish to pause a run was lost")
         _check_steps(is_retry, old, new)
         lost = {m.token for m in old.inbox} - {m.token for m in new.inbox}
-        demand(not lost or "commits" in label or "again" in label, "a message was lost unread")
+        demand(not lost or is_retry or "commits" in label or "again" in label, "a message was lost unread")
         if old.status == "waiting" and new.status == "queued" and all(w.kind == "child" for w in old.waits):
             is_woken = not label.startswith((*RESUMES, "sweep"))
             needed = sum(w.needed for w in old.waits)

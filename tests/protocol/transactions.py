@@ -7,6 +7,7 @@ pure functions, and the tests on the real databases compare the two.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from functools import cache
 
 from agents.engine.journal import transitions
@@ -103,9 +104,14 @@ def resume(tables: Tables, index: int, *, is_early: bool = False) -> None:
         tables.rows[index] = row._replace(status="queued", waits=())
 
 
-def can_retry(tables: Tables, row: Row) -> bool:
-    """Whether control.retry accepts it."""
-    return row.status in ("failed", "cancelled") and (row.parent is None or not tables.rows[row.parent].has_ended)
+def can_retry(tables: Tables, index: int) -> bool:
+    """Whether control.retry accepts it: a sub-run only while its end is unread and its parent in nobody's hands."""
+    row = tables.rows[index]
+    if row.status not in ("failed", "cancelled") or row.parent is None:
+        return row.status in ("failed", "cancelled")
+    parent = tables.rows[row.parent]
+    is_unread = any(message.token == str(run_id(index)) for message in parent.inbox)
+    return is_unread and parent.status in ("queued", "waiting") and parent.wanted != "cancel"
 
 
 def retry(tables: Tables, index: int, aside: Collection[str] | None = None) -> None:
@@ -115,6 +121,8 @@ def retry(tables: Tables, index: int, aside: Collection[str] | None = None) -> N
     step is simply done again.
     """
     row = tables.rows[index]
+    if row.parent is not None:
+        _take_end_back(tables, row.parent, row.parent_key, str(run_id(index)))
     keys = {key for key, state in row.steps if state == "failed"} if aside is None else set(aside)
     keys |= _cancelled_calls(tables, index)
     set_aside = {(key, state) for key, state in row.steps if key in keys}
@@ -130,10 +138,21 @@ def retry(tables: Tables, index: int, aside: Collection[str] | None = None) -> N
     )
 
 
+def _take_end_back(tables: Tables, parent: int, key: str, token: str) -> None:
+    """control._take_end_back"""
+    row = tables.rows[parent]
+    tables.rows[parent] = row._replace(
+        inbox=tuple(message for message in row.inbox if message.token != token),
+        tokens=tuple(each for each in row.tokens if each != token),
+        waits=tuple(replace(w, needed=w.needed + 1) if transitions.concerns(w, key) else w for w in row.waits),
+    )
+
+
 def _cancelled_calls(tables: Tables, index: int) -> set[str]:
     """control.cancelled_calls"""
     steps = dict(tables.rows[index].steps)
-    cancelled = {row.parent_key for row in tables.rows if row.parent == index and row.status == "cancelled"}
+    children = [row for row in tables.rows if row.parent == index]
+    cancelled = {row.parent_key for row in children if "cancel" in (row.wanted, row.status[:6])}
     return {key for key in cancelled if steps.get(key, "succeeded") not in DONE}
 
 

@@ -45,6 +45,7 @@ PRIORITY_BOOST_US = 900_000_000
 
 _AS_NUMBER = attrgetter("int")
 """Sorts ids by their number, as the databases do; UUID's own comparison costs a call per pair."""
+_WORKSPACE = attrgetter("workspace_id")
 POSTPONED = Postponed()
 REFUSED = Refused()
 
@@ -140,6 +141,9 @@ class Store(ABC):
         answers: list[Answer] = []
         for change, refusal in zip(changes, accepted, strict=True):
             answers.append(refusal or self._apply(rows[change.run_id], change, now, writes))
+        # Each locks the row of its workspace: in one order, or two batches could wait for each other.
+        for change in sorted((change for change in writes.changes if change.children), key=_WORKSPACE):
+            self._add_children(change, writes)
         return answers, writes
 
     @staticmethod
@@ -180,8 +184,6 @@ class Store(ABC):
                 writes.waits += [(row.id, wait) for wait in waits]
             case Release():
                 writes.has_news = True
-        if change.children:
-            self._add_children(change, writes)
         return answer
 
     def _add_children(self, change: Change, writes: Writes) -> None:

@@ -99,7 +99,10 @@ def concerns(wait: WaitRecord, name: str) -> bool:
     """Whether a message of this name is one that the wait is for."""
     if wait.kind in ("timer", "paused", "slot", "worker"):
         return False
-    return name.startswith(wait.key) if wait.key.endswith("/") else name == wait.key
+    if not wait.key.endswith("/"):
+        return name == wait.key
+    # A join's own branches, not those of a gather within one of them: that is another join.
+    return name.startswith(wait.key) and name.count("/") == wait.key.count("/") + 1
 
 
 def is_due(waits: Iterable[WaitRecord]) -> bool:

@@ -13,7 +13,7 @@ from django.db import connections
 from django.utils import timezone
 
 from agents.engine import Context, NoEffect, Permanent, StepFailed, control, workflow
-from agents.models import Inbox, Run, Step, Wait, Worker
+from agents.models import Inbox, Run, Step, Wait, Worker, Workspace
 from agents.services.errors import InvalidInput, NotFound
 from agents.services.runs import decide_step
 from tests.driving import PATIENCE, RunningDriver, kinds, status_of, steps_of, until, wait_for
@@ -316,6 +316,59 @@ def test_retries_a_cancelled_run_and_calls_its_sub_run_anew(driver: RunningDrive
     assert (run.status, run.output) == ("succeeded", "called")
     assert world.done == [1]
     assert Run.objects.filter(parent_id=run_id).count() == 2
+
+
+def test_a_retry_right_after_a_cancel_does_not_wait_for_what_is_still_stopping(workspace: Workspace) -> None:
+    run = make_run(workspace, status="cancelled", epoch=1)
+    Step.objects.create(run=run, key="call:x#0", kind="call", name="x", started_at=run.created_at, status="running")
+    make_run(workspace, status="running", wanted="cancel", parent=run, parent_key="call:x#0")
+    control.retry(run.pk, by="tester")
+    assert not steps_of(run.pk)
+
+
+def test_a_sub_run_is_retried_only_while_its_end_is_unread(workspace: Workspace) -> None:
+    parent = make_run(workspace, status="waiting", epoch=1)
+    Wait.objects.create(run=parent, kind="child", key="gather#0/", needed=1)
+    child = make_run(workspace, status="failed", parent=parent, parent_key="gather#0/0/call:x#0")
+    told = Inbox.objects.create(run=parent, name=child.parent_key, token=str(child.pk), data={"status": "failed"})
+    Run.objects.filter(pk=parent.pk).update(wanted="cancel", status="running", worker=make_worker())
+    with pytest.raises(control.CannotDo, match="learned of its end"):
+        control.retry(child.pk, by="tester")
+    Run.objects.filter(pk=parent.pk).update(wanted="", status="waiting", worker=None)
+    control.retry(child.pk, by="tester")
+    child.refresh_from_db()
+    assert child.status == "queued"
+    # Its next end will be told, and counts once.
+    assert not Inbox.objects.filter(pk=told.pk).exists()
+    assert Wait.objects.get(run=parent).needed == 2
+    Run.objects.filter(pk=child.pk).update(status="failed", finished_at=child.created_at)
+    with pytest.raises(control.CannotDo):
+        control.retry(child.pk, by="tester")
+
+
+def test_what_a_canceller_left_behind_is_cancelled(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = make_run(workspace, status="waiting", epoch=1)
+    Wait.objects.create(run=root, kind="child", key="gather#0/", needed=3)
+    running, queued, waiting = (
+        make_run(workspace, status=status, parent=root, parent_key=f"gather#0/{i}/call:x#0")
+        for i, status in enumerate(("running", "queued", "waiting"))
+    )
+    Wait.objects.create(run=waiting, kind="event", key="go")
+    other = make_run(workspace, status="queued")
+
+    def die(*args: Any, **kwargs: Any) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(control, "cancel_below", die)
+        with pytest.raises(SystemExit):
+            control.cancel(root.pk, by="tester")
+    assert control.cancel_left_over() == 1
+    for run in (running, queued, waiting, other):
+        run.refresh_from_db()
+    assert running.wanted == "cancel"
+    assert [run.status for run in (queued, waiting, other)] == ["cancelled", "cancelled", "queued"]
+    assert control.cancel_left_over() == 0
 
 
 def test_an_unsafe_step_of_unknown_outcome_waits_for_a_person(

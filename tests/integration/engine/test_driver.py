@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from agents.engine import Context, Permanent, Retry, Retryable, StepFailed, workflow
@@ -302,3 +303,21 @@ def test_waits_until_not_before(driver: RunningDriver, queue: Queue) -> None:
     run = until(run_id)
     assert run.started_at is not None
     assert run.started_at >= due
+
+
+def test_a_run_that_can_not_be_started_holds_no_other_up(driver: RunningDriver, queue: Queue) -> None:
+    @workflow("plain")
+    async def plain(ctx: Context, input: Any) -> Any:
+        return 1
+
+    with transaction.atomic():
+        broken, good = queue("plain"), queue("plain")
+        Run.objects.filter(pk=broken).update(wakes=1)
+        # An entry for the log of a form that no version ever wrote.
+        Inbox.objects.create(run_id=broken, name="log", token="t", data="not a pair")
+    assert until(good).status == "succeeded"
+    # It is not kept by a worker that does not drive it.
+    epoch = Run.objects.get(pk=broken).epoch
+    wait_for(lambda: Run.objects.get(pk=broken).epoch > epoch + 1, "the run to be given back")
+    Inbox.objects.filter(run_id=broken).delete()
+    assert until(broken).status == "succeeded"

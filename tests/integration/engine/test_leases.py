@@ -182,6 +182,17 @@ def test_wakes_for_workflows_but_not_the_paused(workspace: Workspace) -> None:
     assert Wait.objects.filter(run=paused, kind="paused").exists()
 
 
+def test_many_paused_runs_do_not_keep_others_from_their_workflow(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waking, "BATCH", 3)
+    for _ in range(3):
+        Wait.objects.create(run=parked(workspace, kind="worker", name="known"), kind="paused")
+    last = parked(workspace, kind="worker", name="known")
+    assert waking.wake_for_workflows(["known"]) == 1
+    assert refreshed(last)[0] == "queued"
+
+
 def test_forgets_the_long_gone(workspace: Workspace) -> None:
     gone = make_worker(state="stopped", stopped_at=database_clock.database_now() - timedelta(days=2))
     recent = make_worker(state="dead", stopped_at=database_clock.database_now())

@@ -278,8 +278,8 @@ class Protocol(RuleBasedStateMachine):
         self.asks(control.resume, transactions.can_resume(row), "resume", index, resume)
 
     def retries(self, which: int) -> None:
-        index, row = self.run_of(which)
-        can = transactions.can_retry(Tables(self.stage.world.rows, (), Flaws()), row)
+        index, _ = self.run_of(which)
+        can = transactions.can_retry(Tables(self.stage.world.rows, (), Flaws()), index)
         aside = self.failed_and_later(run_id(index))
         self.asks(control.retry, can, "retry", index, partial(transactions.retry, aside=aside))
 

@@ -39,7 +39,7 @@ from agents.engine.records import (
 )
 from agents.models import Inbox, LargeOutcome, Run, Step, Wait, Worker, Workspace
 from tests.driving import PATIENCE, kinds, steps_of
-from tests.factories import make_run, make_worker
+from tests.factories import make_run, make_worker, make_workspace
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 
@@ -234,6 +234,20 @@ def test_a_join_wakes_its_parent_once(writer: Writer, workspace: Workspace) -> N
     assert [m.data["status"] for m in messages] == ["succeeded", "failed", "failed"]
 
 
+def test_the_sub_runs_of_a_gather_within_a_branch_do_not_count_for_the_outer_join(
+    writer: Writer, workspace: Workspace
+) -> None:
+    parent = make_run(workspace, status="waiting", epoch=1)
+    outer = Wait.objects.create(run=parent, kind="child", key="gather#0/", needed=1)
+    inner = Wait.objects.create(run=parent, kind="child", key="gather#0/1/gather#0/", needed=2)
+    child = child_of(parent, "gather#0/1/gather#0/0/call:c#0")
+    Run.objects.filter(pk=child.pk).update(worker=writer.worker)
+    writer.write(change(child, Finish("succeeded", output="0")))
+    parent.refresh_from_db()
+    assert parent.status == "waiting"
+    assert set(Wait.objects.values_list("key", "needed")) == {(outer.key, 1), (inner.key, 1)}
+
+
 def test_a_paused_parent_is_told_but_not_woken(writer: Writer, workspace: Workspace) -> None:
     parent = make_run(workspace, status="waiting", epoch=1)
     Wait.objects.create(run=parent, kind="child", key="call:c#0")
@@ -398,6 +412,22 @@ def test_a_child_whose_parent_is_held_is_postponed(writer: Writer, run: Run) -> 
         assert writer.write(end) == [Postponed()]
     assert writer.write(end) == [Committed(0, "")]
     assert Inbox.objects.get().token == str(child.pk)
+
+
+def test_workspaces_are_locked_in_one_order(writer: Writer, worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two batches that queue sub-runs for the same two workspaces must not wait for each other."""
+    runs = [make_run(make_workspace(), status="running", worker=worker, epoch=1) for _ in range(3)]
+    locked: list[int] = []
+    stock = writer.store.next_ranks
+
+    def next_ranks(workspace_id: int, count: int) -> list[int]:
+        locked.append(workspace_id)
+        return stock(workspace_id, count)
+
+    monkeypatch.setattr(writer.store, "next_ranks", next_ranks)
+    made = [ChildRecord(uuid7(), Target("child"), "call:c#0", "{}", 0, NOW) for _ in runs]
+    writer.write(*(change(run, children=[child]) for run, child in zip(runs[::-1], made, strict=True)))
+    assert locked == sorted(run.workspace_id for run in runs)
 
 
 def test_two_writers_never_deadlock(workspace: Workspace) -> None:
