@@ -147,7 +147,7 @@ def retry(run_id: UUID, *, by: str) -> list[str]:
         if run.status not in (RunStatus.FAILED, RunStatus.CANCELLED):
             raise CannotDo(f"The run is {run.status}; only a failed or cancelled run can be retried.")
         if run.parent_id is not None and run.parent_key != ON_CANCEL:
-            _take_end_back(run)
+            _take_end_back(run, run.parent_id)
         keys = superseded_by_retry(run)
         Step.objects.filter(run_id=run.id, key__in=keys, superseded=False).update(superseded=True)
         run.status, run.reason, run.error, run.finished_at, run.wanted = RunStatus.QUEUED, "retried", None, None, ""
@@ -157,11 +157,11 @@ def retry(run_id: UUID, *, by: str) -> list[str]:
     return keys
 
 
-def _take_end_back(run: Run) -> None:
+def _take_end_back(run: Run, parent_id: UUID) -> None:
     """Take back what a sub-run's end told its parent, if nobody can have read it yet; raises CannotDo."""
-    parent = Run.objects.select_for_update(no_key=True).filter(pk=run.parent_id).first()
+    parent = Run.objects.select_for_update(no_key=True).filter(pk=parent_id).first()
     is_free = parent is not None and parent.status in (RunStatus.QUEUED, RunStatus.WAITING)
-    told = Inbox.objects.filter(run_id=run.parent_id, token=str(run.id), consumed_at=None)
+    told = Inbox.objects.filter(run_id=parent_id, token=str(run.id), consumed_at=None)
     if parent is None or not is_free or parent.wanted == Wanted.CANCEL or not told.delete()[0]:
         raise CannotDo("The run it belongs to has learned of its end; retry that one.")
     for wait in Wait.objects.filter(run_id=parent.id):

@@ -79,9 +79,9 @@ def _queue_children_after_a_cancel() -> AbstractContextManager[Any]:
     return mock.patch.object(transitions, "_without_children", lambda change: change)
 
 
-def _in_the_model(flaw: str, rule: str, program: Any, *args: Any, **more: Any) -> Planted:
+def _in_the_model(flaw: str, rule: str, scenario: Scenario) -> Planted:
     """Give a mistake of code that the model writes anew."""
-    return Planted(flaw, Scenario(flaw, program, *args, flaws=Flaws(**{flaw: True}), **more), rule)
+    return Planted(flaw, scenario._replace(flaws=Flaws(**{flaw: True})), rule)
 
 
 PLANTED: tuple[Planted, ...] = (
@@ -97,17 +97,35 @@ PLANTED: tuple[Planted, ...] = (
         "goes on below a run that was cancelled",
         _queue_children_after_a_cancel,
     ),
-    _in_the_model("epochs_stand_still", "does not hold the run's lease", MESSAGE, ("stall",)),
-    _in_the_model("heartbeat_without_compare", "can't go on", MESSAGE, ("stall", "stall")),
-    _in_the_model("dead_without_compare", "declared dead within its lease", MESSAGE, ("stall",)),
-    _in_the_model("batch_number_unchecked", "recorded twice", MESSAGE, ("lost answer",)),
-    _in_the_model("messages_before_wakes", "waits for what has come", MESSAGE, ("tell", "crash")),
-    _in_the_model("cancel_after_the_end", "another end", MESSAGE, ("tell", "cancel")),
-    _in_the_model("acts_after_cancel", "started after a cancel", EFFECT, ("cancel",)),
-    _in_the_model("old_intents_act", "while the effect", EFFECT, ("stall", "slow")),
-    _in_the_model("drain_forgets_pause", "without being paused", MESSAGE, ("drain", "pause"), ("resume",)),
     _in_the_model(
-        "unknown_workflow_ignores_wanted", "cancelled was parked", MESSAGE, ("cancel", "crash"), unknown_to=1
+        "epochs_stand_still", "does not hold the run's lease", Scenario("epochs_stand_still", MESSAGE, ("stall",))
     ),
-    _in_the_model("retry_deletes", "set aside and is gone", FALLIBLE, (), ("retry",)),
+    _in_the_model(
+        "heartbeat_without_compare", "can't go on", Scenario("heartbeat_without_compare", MESSAGE, ("stall", "stall"))
+    ),
+    _in_the_model(
+        "dead_without_compare", "declared dead within its lease", Scenario("dead_without_compare", MESSAGE, ("stall",))
+    ),
+    _in_the_model(
+        "batch_number_unchecked", "recorded twice", Scenario("batch_number_unchecked", MESSAGE, ("lost answer",))
+    ),
+    _in_the_model(
+        "messages_before_wakes",
+        "waits for what has come",
+        Scenario("messages_before_wakes", MESSAGE, ("tell", "crash")),
+    ),
+    _in_the_model("cancel_after_the_end", "another end", Scenario("cancel_after_the_end", MESSAGE, ("tell", "cancel"))),
+    _in_the_model("acts_after_cancel", "started after a cancel", Scenario("acts_after_cancel", EFFECT, ("cancel",))),
+    _in_the_model("old_intents_act", "while the effect", Scenario("old_intents_act", EFFECT, ("stall", "slow"))),
+    _in_the_model(
+        "drain_forgets_pause",
+        "without being paused",
+        Scenario("drain_forgets_pause", MESSAGE, ("drain", "pause"), ("resume",)),
+    ),
+    _in_the_model(
+        "unknown_workflow_ignores_wanted",
+        "cancelled was parked",
+        Scenario("unknown_workflow_ignores_wanted", MESSAGE, ("cancel", "crash"), unknown_to=1),
+    ),
+    _in_the_model("retry_deletes", "set aside and is gone", Scenario("retry_deletes", FALLIBLE, (), ("retry",))),
 )

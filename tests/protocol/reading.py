@@ -79,7 +79,8 @@ def comparable(row: Row) -> Row:
 def _select(statement: str) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(statement)
-        return cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
 
 
 def _index(id: UUID | str) -> int:

@@ -1,332 +1,369 @@
-"""The real tables under random hands: workers that claim, write, stall and crash, people, time and a reaper.
-
-Each rule calls the product's own functions on the test database. Beside it, the model of tests/protocol makes the same
-move on the rows as they were; both must come to the same rows, and the model's rules must hold for what the tables
-show. So what the enumeration proves of the model holds for the SQL of both databases.
-"""
+"""What may happen to the real tables, as rules of a state machine that hypothesis plays in any order."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from uuid import UUID
 
-from agents.engine import leases
-from agents.engine.canonical import encode
-from agents.engine.journal.opening import open_store
-from agents.engine.journal.store import Store, Unavailable
-from agents.engine.marks import Marks, MarksFile, mark_of
-from agents.engine.records import (
-    Answer,
-    Batch,
-    BatchResult,
-    Change,
-    ChildRecord,
-    Claimed,
-    ClaimRequest,
-    Committed,
-    EventRecord,
-    Finish,
-    MessageRecord,
-    Park,
-    Refused,
-    Release,
-    StepRecord,
-    Target,
-    WaitRecord,
-)
-from agents.models import Inbox, Run, Worker, Workspace
-from tests.protocol.invariants import check_move, check_state
-from tests.protocol.reading import comparable, read_workers, read_world
-from tests.protocol.state import Row, World
-from tests.protocol.tables import Flaws, Tables, call_key, demand, index_of, run_id
+import pytest
+from django.apps import apps
+from django.db import connection, transaction
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-BEGIN = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
-LEASE = 8.0
-GONE = 4_000_000
-"""No process has this id."""
-PAUSED = WaitRecord("paused")
+from agents.engine import control, leases, reaping, suspects, waking
+from agents.engine.ranking import next_rank
+from agents.engine.records import Change, WaitRecord
+from agents.models import Run, RunEvent, Step, Wait, Worker
+from tests.factories import make_workspace
+from tests.integration.engine.protocol_stage import Hold, Process, Stage
+from tests.protocol import transactions
+from tests.protocol.state import Message, Row
+from tests.protocol.tables import Flaws, Tables, demand, run_id
+
+MOST_RUNS = 9
+CHOICE = st.integers(0, 11)
+"""Chooses among what is there just then, modulo how many there are."""
 
 
-@dataclass
-class Hold:
-    """A run in a process's hands, as that process knows it: perhaps it has lost it long ago."""
+class Protocol(RuleBasedStateMachine):
+    """What may happen to the tables. `folder` and `patch` are the test's."""
 
-    index: int
-    epoch: int
-    seen: int
-    wanted: str
-    parent: int | None
-    parent_key: str
-    has_read: bool = False
-    early: list[MessageRecord] = field(default_factory=list)
-    taken: set[int] = field(default_factory=set)
-    steps: dict[str, StepRecord] = field(default_factory=dict)
-    failed: str = ""
-
-    def open_calls(self) -> list[str]:
-        """Give the keys of calls whose sub-run's end this process has not read of yet."""
-        told = {message.name for message in self.early}
-        return [key for key, step in self.steps.items() if step.status == "running" and key not in told]
-
-    def take(self, message: MessageRecord, change: Change) -> None:
-        self.early.remove(message)
-        change.consumed.append(message.id)
-
-
-@dataclass
-class Process:
-    """A worker's process: its row, its journal's numbers, its connection, what it holds and its marks."""
-
-    worker: Worker
-    store: Store
     folder: Path
-    number: int = 0
-    holds: list[Hold] = field(default_factory=list)
-    lost: list[Hold] = field(default_factory=list)
+    patch: pytest.MonkeyPatch
 
-    def mark(self, index: int | None) -> None:
-        """Leave the mark of a run on the processor, or of none, and be gone."""
-        Worker.objects.filter(pk=self.worker.pk).update(pid=GONE)
-        marks = Marks.make(MarksFile(self.folder, self.worker.host_id, GONE, self.worker.pid_start).path)
-        marks.tick()
-        if index is not None:
-            marks.put(mark_of(run_id(index), "s"))
+    @initialize()
+    def begin(self) -> None:
+        empty()
+        self.stage = Stage(self.folder, [make_workspace(), make_workspace()])
+        for module in (waking, control):
+            self.patch.setattr(module, "database_now", lambda: self.stage.now)
+        self.start()
 
+    def teardown(self) -> None:
+        if hasattr(self, "stage"):
+            try:
+                self.comes_to_rest()
+            finally:
+                self.stage.close()
 
-def register() -> Worker:
-    return leases.register_worker(queue="runs", slots=5, lease=LEASE)
+    # -- rules: much work, some words, few faults ------------------------------------------------------------------
 
+    @rule(what=CHOICE, who=CHOICE, which=CHOICE)
+    def somebody_speaks(self, what: int, who: int, which: int) -> None:
+        (self.tells, self.cancels, self.pauses, self.resumes, self.retries)[what % 5](which)
 
-class Stage:
-    """The tables before and after each move, and the processes that act on them."""
+    @rule(what=CHOICE, who=CHOICE, which=CHOICE)
+    def something_befalls_a_worker(self, what: int, who: int, which: int) -> None:
+        match what % 6:
+            case 0:
+                self.crashes(who, which)
+            case 1:
+                self.stops(who)
+            case 2:
+                self.proves_itself(who, which)
+            case 3:
+                self.gives_unknown_back(who)
+            case 4:
+                self.falls_silent(who)
+            case _:
+                self.beats(who)
 
-    def __init__(self, folder: Path, workspaces: Sequence[Workspace]) -> None:
-        self.folder = folder
-        self.workspaces = workspaces
-        self.now = BEGIN
-        self.runs = 0
-        self.stamps = 0
-        self.label = ""
-        self.processes = [Process(register(), open_store(), folder) for _ in range(3)]
-        self.world = self.look()
-
-    def close(self) -> None:
-        for process in self.processes:
-            process.store.close()
-
-    # -- moves -----------------------------------------------------------------------------------------------------
-
-    @contextmanager
-    def move(self, label: str) -> Iterator[Tables]:
-        """Make a move: the caller makes it on the tables and in the model; afterwards they must agree."""
-        self.label = label
-        before = self.world
-        # Runs that come into being in this move have numbers already.
-        missing = [Row(status="")] * (self.runs - len(before.rows))
-        model = Tables([*before.rows, *missing], before.workers, Flaws())
-        yield model
-        self.world = after = self.look()
-        expected = [comparable(row) for row in model.rows]
-        seen = [comparable(row) for row in after.rows]
-        for index, (ours, theirs) in enumerate(zip(expected, seen, strict=True)):
-            demand(ours == theirs, f"{label}: run {index} became\n  {theirs}\nthe model has\n  {ours}")
-        check_state(after)
-        check_move(label, before, after)
-        for old, new in zip(before.rows, after.rows, strict=False):
-            demand(new.epoch >= old.epoch and new.wakes >= old.wakes, f"{label}: an epoch or the wakes went back")
-
-    def look(self) -> World:
-        """Read the tables."""
-        return read_world(self.runs)
-
-    def look_at_workers(self) -> None:
-        """Take note of what moved no run."""
-        self.world = self.world._replace(workers=read_workers())
-
-    def next_index(self) -> int:
-        self.runs += 1
-        return self.runs - 1
-
-    def stamp(self) -> datetime:
-        self.stamps += 1
-        return BEGIN + timedelta(milliseconds=self.stamps)
-
-    # -- the journal -----------------------------------------------------------------------------------------------
-
-    def claim(self, process: Process, limit: int, *, knows_all: bool = True) -> list[Hold]:
-        """Claim alone, with the model; the lowest ranks, suspects by themselves."""
-        with self.move(f"worker: claims up to {limit}") as model:
-            process.number += 1
-            request = ClaimRequest(limit, full=True, is_empty=not process.holds)
-            expected = self._due(process, request)
-            result = process.store.write(process.worker.pk, Batch(process.number, [], request), self.stamp())
-            claimed = [index_of(run.id) for run in result.claimed]
-            demand(claimed == expected, f"claimed {claimed}, due were {expected}")
-            for index in claimed:
-                model.claim_run(process.worker.pk, index)
-        if not knows_all:
-            return []  # the answer was lost
-        holds = [self._hold(run) for run in result.claimed]
-        process.holds += holds
-        return holds
-
-    def _due(self, process: Process, request: ClaimRequest) -> list[int]:
-        """Give the runs that must be handed out, by asking the tables anew."""
-        if Worker.objects.get(pk=process.worker.pk).state not in leases.LIVING:
-            return []
-        queued = Run.objects.filter(status="queued").order_by("rank").values_list("id", "suspect")
-        suspects = [index_of(id) for id, suspect in queued if suspect]
-        if request.is_empty and suspects:
-            return suspects[:1]
-        return [index_of(id) for id, suspect in queued if not suspect][: request.limit]
-
-    @staticmethod
-    def _hold(run: Claimed) -> Hold:
-        parent = None if run.parent_id is None else index_of(run.parent_id)
-        return Hold(index_of(run.id), run.epoch, run.wakes, run.wanted, parent, run.parent_key, has_read=run.is_fresh)
-
-    def read(self, process: Process, hold: Hold) -> None:
-        """Read a run's history or, later, its inbox."""
-        if hold.has_read:
-            history = process.store.messages(run_id(hold.index))
+    @rule(is_sweep=st.booleans(), seconds=st.integers(0, 2))
+    def time_passes(self, is_sweep: bool, seconds: int) -> None:
+        self.stage.now += timedelta(seconds=seconds)
+        if is_sweep:
+            self.sweeps()
         else:
-            history = process.store.histories([run_id(hold.index)])[run_id(hold.index)]
-            hold.steps = history.steps
-        hold.has_read = True
-        hold.seen, hold.wanted = max(hold.seen, history.wakes), history.wanted
-        new = [m for m in history.messages if m.id not in hold.taken and m.name != "log"]
-        hold.early += new
-        hold.taken |= {message.id for message in new}
+            self.reaps()
 
-    def write(self, process: Process, made: Sequence[tuple[Hold, Change]]) -> list[Answer]:
-        """Write a batch, with the model; then once more, as after a lost answer, which must change nothing."""
-        process.number += 1
-        batch = Batch(process.number, [change for _, change in made])
-        tokens = dict(self._tokens(made))
-        with self.move(f"worker: commits {[(h.index, h.epoch, type(c.ending).__name__) for h, c in made]}") as model:
-            consumed = [[tokens[id] for id in change.consumed] for change in batch.changes]
-            expected = list(model.write_changes(process.worker.pk, batch, consumed))
-            result: BatchResult = process.store.write(process.worker.pk, batch, self.stamp())
-            demand(result.answers == expected, f"answered {result.answers}, the model {expected}")
-        try:
-            process.store.write(process.worker.pk, batch, self.stamp())
-        except Unavailable:
-            demand(self.look().rows == self.world.rows, "a batch that stands was written a second time")
-        else:
-            demand(False, "a batch that stands was taken a second time")
-        for (hold, change), answer in zip(made, result.answers, strict=True):
-            self._hand_out(process, hold, change, answer)
-        return result.answers
+    @rule(who=CHOICE, what=CHOICE, limit=st.integers(1, 2))
+    def works(self, who: int, what: int, limit: int) -> None:
+        """Claim, read and write at once, as goes it most of the time"""
+        process = self.process(who)
+        for hold in self.stage.claim(process, limit) or process.holds[:1]:
+            self.stage.read(process, hold)
+            if change := self.made(hold, what, limit, True, True):
+                self.stage.write(process, [(hold, change)])
 
-    @staticmethod
-    def _tokens(made: Sequence[tuple[Hold, Change]]) -> Iterator[tuple[int, str]]:
-        ids = [id for _, change in made for id in change.consumed]
-        yield from Inbox.objects.filter(id__in=ids).values_list("id", "token")
+    @rule(who=CHOICE, which=CHOICE, what=CHOICE)
+    def goes_on(self, who: int, which: int, what: int) -> None:
+        process, hold = self.held(who, which)
+        if hold is not None:
+            self.stage.read(process, hold)
+            if change := self.made(hold, what, what % 3, True, what % 2 == 0):
+                self.stage.write(process, [(hold, change)])
 
-    @staticmethod
-    def _hand_out(process: Process, hold: Hold, change: Change, answer: Answer) -> None:
-        if isinstance(answer, Refused):
-            # Who lost a lease may still write, again and again.
-            if hold in process.holds:
-                process.holds.remove(hold)
-                process.lost = [*process.lost[-1:], hold]
-            return
-        assert isinstance(answer, Committed)
-        for key, step in change.steps.items():
-            step.is_stored = True
-            hold.steps[key] = step
-        hold.wanted = answer.wanted
-        if change.ending is not None and answer.parked:
-            process.holds.remove(hold)
+    @rule(who=CHOICE, limit=st.integers(1, 3), knows_all=st.integers(0, 5))
+    def claims(self, who: int, limit: int, knows_all: int) -> None:
+        self.stage.claim(self.process(who), limit, knows_all=knows_all > 0)
 
-    # -- what a process may write of a run -------------------------------------------------------------------------
+    @rule(who=CHOICE, which=CHOICE)
+    def reads(self, who: int, which: int) -> None:
+        process, hold = self.held(who, which)
+        if hold is not None:
+            self.stage.read(process, hold)
 
-    def change(self, hold: Hold) -> Change:
-        return Change(
-            run_id=run_id(hold.index),
-            epoch=hold.epoch,
-            workspace_id=cast(int, Run.objects.values_list("workspace_id", flat=True).get(pk=run_id(hold.index))),
-            parent_id=None if hold.parent is None else run_id(hold.parent),
-            parent_key=hold.parent_key,
-            root_id=run_id(hold.index),
-        )
+    @rule(who=CHOICE, which=CHOICE, what=CHOICE, timer=st.integers(0, 2), event=st.booleans(), join=st.booleans())
+    def writes(self, who: int, which: int, what: int, timer: int, event: bool, join: bool) -> None:
+        process, hold = self.held(who, which)
+        if hold is not None and (change := self.made(hold, what, timer, event, join)):
+            self.stage.write(process, [(hold, change)])
 
-    def records(self, hold: Hold, status: Any = "succeeded", key: str = "") -> Change:
-        """A step ends; it may be the answer to a message, or to a call."""
-        change = self.change(hold)
-        message = next((m for m in hold.early if m.name == key), None)
-        if message is not None:
-            hold.take(message, change)
-        at = self.stamp()
-        known = hold.steps.get(key)
-        if known is not None and known.status == "running":
-            change.steps[key] = known.follow(status=status, finished_at=at, error=None)
-            change.steps[key].is_stored = True
-        else:
-            key = f"s{self.stamps}"
-            change.steps[key] = StepRecord(key, "step", key, at, status=status, outcome="1", finished_at=at)
-        if status == "failed":
-            hold.failed = key
-        change.events.append(EventRecord("step_finished", at, "{}"))
-        return change
+    @rule(who=CHOICE, whats=st.lists(CHOICE, min_size=2, max_size=4))
+    def writes_a_batch(self, who: int, whats: list[int]) -> None:
+        process = self.process(who)
+        held = [*process.holds, *process.lost]
+        made = [(hold, self.made(hold, what, 1, True, True)) for hold, what in zip(held, whats, strict=False)]
+        if batch := [(hold, change) for hold, change in made if change is not None]:
+            self.stage.write(process, batch)
 
-    def calls(self, hold: Hold, count: int) -> Change:
-        """Sub-runs are queued."""
-        change = self.change(hold)
-        for _ in range(count):
-            child, at = self.next_index(), self.stamp()
-            key = call_key(child)
-            change.steps[key] = StepRecord(key, "call", "call", at, input=encode({"run": run_id(child)}))
-            change.children.append(ChildRecord(run_id(child), Target("protocol"), key, "{}", 0, at))
-        return change
-
-    def parks(self, hold: Hold, *, timer: int, event: bool, join: bool) -> Change | None:
-        """The run waits for what is not there yet; None if there is nothing to wait for."""
-        waits = [PAUSED] if hold.wanted == "pause" else []
-        if timer:
-            waits.append(WaitRecord("timer", "nap", due_at=self.now + timedelta(seconds=timer)))
-        if event and not any(message.name == "go" for message in hold.early):
-            waits.append(WaitRecord("event", "go"))
-        if join and (calls := hold.open_calls()):
-            waits.append(WaitRecord("child", "gather/", needed=len(calls)))
-        if not waits or hold.wanted == "cancel":
+    def made(self, hold: Hold, what: int, timer: int, event: bool, join: bool) -> Change | None:
+        """Give one of the changes that a process may make of a run; None if this one makes no sense now."""
+        stage = self.stage
+        if not hold.has_read:
             return None
-        change = self.change(hold)
-        change.ending = Park(tuple(waits), "", hold.seen)
-        change.events.append(EventRecord("run_paused" if PAUSED in waits else "run_waiting", self.stamp(), "{}"))
-        return change
+        match what:
+            case 0 | 1:
+                return stage.records(hold)
+            case 2:
+                return stage.records(hold, "failed") if not hold.failed else None
+            case 3 | 4:
+                ready = [message for message in hold.early if message.name == "go" or message.name in hold.steps]
+                return stage.records(hold, key=ready[0].name) if ready else None
+            case 5 if hold.parent is None and stage.runs < MOST_RUNS:
+                return stage.calls(hold, 1 + (timer > 0))
+            case 6 | 7 | 8:
+                return stage.parks(hold, timer=timer, event=event, join=join)
+            case 9 | 10:
+                return stage.ends(hold)
+            case 11:
+                return stage.releases(hold)
+        return None
 
-    def ends(self, hold: Hold) -> Change:
-        """The run ends as it must: cancelled, failed by its failed step, or with success."""
-        change = self.change(hold)
-        status: Any = "cancelled" if hold.wanted == "cancel" else "failed" if hold.failed else "succeeded"
-        error = encode({"type": "E", "message": "", "step": hold.failed}) if status == "failed" else None
-        change.ending = Finish(status, error=error)
-        change.events.append(EventRecord(f"run_{status}", self.stamp(), "{}"))
-        return change
+    def proves_itself(self, who: int, which: int) -> None:
+        """A suspect has committed something: Driver._try_suspect"""
+        process, hold = self.held(who, which)
+        if hold is None or hold not in process.holds:
+            return
+        row = self.stage.world.rows[hold.index]
+        with self.stage.move("worker: acquits") as model:
+            suspects.acquit(run_id(hold.index), hold.epoch, has_proven_itself=True)
+            if row.is_suspect and row.epoch == hold.epoch:
+                transactions.acquit(model, hold.index)
 
-    def releases(self, hold: Hold) -> Change:
-        change = self.change(hold)
-        change.ending = Release("worker stopped")
-        change.events.append(EventRecord("run_queued", self.stamp(), "{}"))
-        return change
+    # -- leases ----------------------------------------------------------------------------------------------------
 
-    # -- who is alive ----------------------------------------------------------------------------------------------
+    def beats(self, who: int) -> None:
+        """leases.heartbeat; a worker that finds itself dead registers anew, and may still write what it held"""
+        process = self.process(who)
+        is_alive = leases.heartbeat(process.worker.pk, busy=len(process.holds))
+        demand(is_alive == self.stage.living(process.worker.pk), "a heartbeat of a dead worker was accepted")
+        if not is_alive:
+            self.stage.begin_anew(process, forgets=False)
+        self.stage.look_at_workers()
 
-    def living(self, worker_id: int | None) -> bool:
-        return any(w.id == worker_id and w.is_living for w in self.world.workers)
+    def falls_silent(self, who: int) -> None:
+        Worker.objects.filter(pk=self.process(who).worker.pk).update(seen=0.0)
+        self.stage.look_at_workers()
 
-    def begin_anew(self, process: Process, *, forgets: bool) -> None:
-        """Another worker row for this process, or for its successor, which knows nothing."""
-        process.worker = register()
-        if forgets:
-            process.holds.clear()
-            process.lost.clear()
-        self.look_at_workers()
+    def crashes(self, who: int, which: int) -> None:
+        """The process is gone; what was on its processor is accused, and another takes its place."""
+        process, hold = self.held(who, which)
+        if self.stage.state_of(process) != "alive":
+            return
+        process.mark(hold.index if hold in process.holds and hold is not None else None)
+        row = self.stage.world.rows[hold.index] if hold is not None and hold in process.holds else None
+        with self.stage.move("reaper: buries") as model:
+            reaping.reap(silent_too=False, watched=reaping.Watched(self.folder))
+            if row is not None and hold is not None and (row.status, row.worker) == ("running", process.worker.pk):
+                transactions.accuse(model, hold.index)
+            self.requeue(model, lambda row: row.worker == process.worker.pk or not self.stage.living(row.worker))
+        self.stage.begin_anew(process, forgets=True)
 
-    def state_of(self, process: Process) -> str:
-        return Worker.objects.values_list("state", flat=True).get(pk=process.worker.pk)
+    def reaps(self) -> None:
+        dead = {w.id for w in self.stage.world.workers if w.is_living and not w.is_recent}
+        with self.stage.move("reaper: reaps") as model:
+            reaping.reap()
+            self.requeue(model, lambda row: row.worker in dead or not self.stage.living(row.worker))
+        running = [row for row in self.stage.world.rows if row.status == "running"]
+        demand(all(self.stage.living(row.worker) for row in running), "a run is held by nobody who lives")
+
+    def stops(self, who: int) -> None:
+        """A drain, at its end: leases.stop_worker; another process takes its place"""
+        process = self.process(who)
+        with self.stage.move("worker: stops") as model:
+            leases.start_draining(process.worker.pk)
+            leases.stop_worker(process.worker.pk)
+            self.requeue(model, lambda row: row.worker == process.worker.pk)
+        self.stage.begin_anew(process, forgets=True)
+
+    def gives_unknown_back(self, who: int) -> None:
+        """Driver._release_unknown: claims whose answer was lost"""
+        process = self.process(who)
+        known = {run_id(hold.index) for hold in process.holds}
+        unknown = [id for id in leases.held_runs(process.worker.pk) if id not in known]
+        with self.stage.move("worker: gives back what it does not know") as model:
+            leases.release_runs(process.worker.pk, unknown)
+            self.requeue(model, lambda row: row.worker == process.worker.pk, {id.int - 1 for id in unknown})
+
+    @staticmethod
+    def requeue(model: Tables, is_meant: Callable[[Row], bool], indexes: set[int] | None = None) -> None:
+        for index, row in enumerate(model.rows):
+            if row.status == "running" and is_meant(row) and (indexes is None or index in indexes):
+                transactions.requeue(model, index)
+
+    # -- people and time -------------------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.stage.runs < MOST_RUNS - 3)
+    @rule(priority=st.integers(-1, 1), whose=st.integers(0, 1), delay=st.sampled_from((0, 0, 0, 2)))
+    def starts(self, priority: int, whose: int, delay: int) -> None:
+        self.start(priority, whose, delay)
+
+    def start(self, priority: int = 0, whose: int = 0, delay: int = 0) -> None:
+        """Accept a run, as services.runs does; its id is its number."""
+        stage, workspace = self.stage, self.stage.workspaces[whose]
+        index, status = stage.next_index(), "waiting" if delay else "queued"
+        rank = next_rank(workspace.pk, stage.stamp(), priority)
+        run = Run(id=run_id(index), workspace=workspace, workflow="protocol", priority=priority, rank=rank)
+        run.status, run.last_event = status, 1
+        run.save(force_insert=True)
+        RunEvent.objects.create(run=run, number=1, kind="run_queued", at=stage.now, data={})
+        if delay:
+            due = stage.now + timedelta(seconds=delay)
+            Wait.objects.create(run=run, kind="timer", name=control.NOT_BEFORE, due_at=due)
+        stage.world = stage.look()
+
+    def tells(self, which: int) -> None:
+        index, row = self.run_of(which)
+        token = f"go{sum(token.startswith('go') for token in row.tokens) % 3}"
+        if row.status:
+            with self.stage.move("person: tell") as model:
+                was_told = control.tell(run_id(index), "go", 1, token=token)
+                transactions.tell(model, index, Message("go", token))
+                demand(was_told != row.has_ended, "tell answered wrongly")
+
+    def cancels(self, which: int) -> None:
+        index, row = self.run_of(which)
+        if row.status:
+            with self.stage.move("person: cancel") as model:
+                control.cancel(run_id(index), by="a person")
+                transactions.cancel(model, index)
+                for below, child in enumerate(self.stage.world.rows):
+                    if child.parent == index:
+                        transactions.cancel(model, below)
+
+    def pauses(self, which: int) -> None:
+        index, row = self.run_of(which)
+        self.asks(control.pause, transactions.can_pause(row), "pause", index, transactions.pause)
+
+    def resumes(self, which: int) -> None:
+        index, row = self.run_of(which)
+        is_early = any(w.name == control.NOT_BEFORE and w.due_at and w.due_at > self.stage.now for w in row.waits)
+
+        def resume(model: Tables, index: int) -> None:
+            transactions.resume(model, index, is_early=is_early)
+
+        self.asks(control.resume, transactions.can_resume(row), "resume", index, resume)
+
+    def retries(self, which: int) -> None:
+        index, _ = self.run_of(which)
+        can = transactions.can_retry(Tables(self.stage.world.rows, (), Flaws()), index)
+        aside = self.failed_and_later(run_id(index))
+        self.asks(control.retry, can, "retry", index, partial(transactions.retry, aside=aside))
+
+    @staticmethod
+    def failed_and_later(id: UUID) -> set[str]:
+        """The steps here are of no branch: all that started after the failure owes something to it."""
+        error = Run.objects.values_list("error", flat=True).filter(pk=id).first() or {}
+        standing = Step.objects.filter(run_id=id, superseded=False)
+        failed = standing.filter(key=error.get("step", ""), status="failed").first()
+        if failed is None:
+            return set()
+        return {failed.key, *standing.filter(started_at__gt=failed.finished_at).values_list("key", flat=True)}
+
+    def asks(
+        self, ask: Callable[..., object], can: bool, what: str, index: int, act: Callable[[Tables, int], None]
+    ) -> None:
+        if not self.stage.world.rows[index].status:
+            return
+        with self.stage.move(f"person: {what}") as model:
+            try:
+                ask(run_id(index), by="a person")
+            except control.CannotDo:
+                demand(not can, f"{what} was refused")
+            else:
+                demand(can, f"{what} was taken")
+                act(model, index)
+
+    def sweeps(self) -> None:
+        now = self.stage.now
+
+        def is_due(wait: WaitRecord) -> bool:
+            return wait.due_at is not None and wait.due_at <= now
+
+        with self.stage.move("sweep: timers") as model:
+            waking.wake_due()
+            for index, row in enumerate(model.rows):
+                if row.status == "waiting" and any(map(is_due, row.waits)):
+                    transactions.wake_due(model, index, is_due)
+
+    # -- the end ---------------------------------------------------------------------------------------------------
+
+    def comes_to_rest(self) -> None:
+        """Nothing is stuck: with a person who resumes and tells, and a new worker, all runs come to an end."""
+        stage = self.stage
+        for process in stage.processes:
+            Worker.objects.filter(pk=process.worker.pk).update(seen=0.0)
+        reaping.reap()
+        stage.world = stage.look()
+        process = stage.processes[0]
+        stage.begin_anew(process, forgets=True)
+        for _ in range(8 * MOST_RUNS):
+            stage.world = stage.look()
+            if all(not row.status or row.has_ended for row in stage.world.rows):
+                return
+            stage.now += timedelta(seconds=3)
+            self.sweeps()
+            for index, row in enumerate(stage.world.rows):
+                if row.is_paused or row.wanted == "pause":
+                    self.resumes(index)
+                elif row.status == "waiting":
+                    control.tell(run_id(index), "go", 1)
+            stage.world = stage.look()
+            for hold in stage.claim(process, 3):
+                stage.read(process, hold)
+                self.ends(process, hold)
+        demand(False, f"stuck: {[row for row in stage.world.rows if row.status and not row.has_ended]}")
+
+    def ends(self, process: Process, hold: Hold) -> None:
+        """Do what the engine would: read of the sub-runs' ends, wait for the others, end."""
+        stage = self.stage
+        for message in [m for m in hold.early if m.name in hold.steps]:
+            stage.write(process, [(hold, stage.records(hold, key=message.name))])
+        change = stage.parks(hold, timer=0, event=False, join=True)
+        stage.write(process, [(hold, change or stage.ends(hold))])
+
+    # -- who and which ---------------------------------------------------------------------------------------------
+
+    def process(self, who: int) -> Process:
+        return self.stage.processes[who % len(self.stage.processes)]
+
+    def held(self, who: int, which: int) -> tuple[Process, Hold | None]:
+        """Give a process and something that it holds, or held until it lost it."""
+        process = self.process(who)
+        holds = [*process.holds, *process.lost]
+        return process, holds[which % len(holds)] if holds else None
+
+    def run_of(self, which: int) -> tuple[int, Row]:
+        index = which % self.stage.runs
+        return index, self.stage.world.rows[index]
+
+
+def empty() -> None:
+    with connection.constraint_checks_disabled(), transaction.atomic(), connection.cursor() as cursor:
+        for model in reversed(list(apps.get_app_config("agents").get_models())):
+            cursor.execute(f"DELETE FROM {model._meta.db_table}")  # noqa: S608 (names of our own tables)
