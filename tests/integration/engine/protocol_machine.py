@@ -9,8 +9,6 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from django.apps import apps
-from django.db import connection, transaction
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
@@ -19,7 +17,7 @@ from agents.engine.ranking import next_rank
 from agents.engine.records import Change, WaitRecord
 from agents.models import Run, RunEvent, Step, Wait, Worker
 from tests.factories import make_workspace
-from tests.integration.engine.protocol_stage import Hold, Process, Stage
+from tests.integration.engine.protocol_stage import Hold, Process, Stage, empty
 from tests.protocol import transactions
 from tests.protocol.state import Message, Row
 from tests.protocol.tables import Flaws, Tables, demand, run_id
@@ -52,13 +50,53 @@ class Protocol(RuleBasedStateMachine):
 
     # -- rules: much work, some words, few faults ------------------------------------------------------------------
 
-    @rule(what=CHOICE, who=CHOICE, which=CHOICE)
-    def somebody_speaks(self, what: int, who: int, which: int) -> None:
-        (self.tells, self.cancels, self.pauses, self.resumes, self.retries)[what % 5](which)
+    @rule(what=CHOICE, then=CHOICE, which=CHOICE)
+    def somebody_speaks(self, what: int, then: int, which: int) -> None:
+        """Two words on one run, or twice the same"""
+        self.speaks(what, which)
+        self.speaks(then, which)
+
+    def speaks(self, what: int, which: int) -> None:
+        (self.tells, self.pauses, self.cancels, self.resumes, self.retries)[what % 5](which)
+
+    @rule(
+        before=st.sampled_from((None, None, *range(5))),
+        after=st.sampled_from(((), (1, 0), (1, 0, 3), (0, 1), (2, 4))),
+        who=CHOICE,
+        which=CHOICE,
+        timer=st.integers(0, 1),
+    )
+    def somebody_speaks_around_a_park(
+        self, before: int | None, after: tuple[int, ...], who: int, which: int, timer: int
+    ) -> None:
+        """The window in which a wake could be lost, from the last look into the inbox to the park, and what follows"""
+        process, hold = self.held(who, which)
+        if hold is None:
+            return
+        self.stage.read(process, hold)
+        if before is not None:
+            self.speaks(before, hold.index)
+        if change := self.stage.parks(hold, timer=timer, event=True, join=True):
+            self.stage.write(process, [(hold, change)])
+        for word in after:
+            self.speaks(word, hold.index)
+
+    @rule(who=CHOICE, what=CHOICE, knows_it=st.booleans())
+    def a_worker_loses_its_leases(self, who: int, what: int, knows_it: bool) -> None:
+        """Silent for too long it goes on claiming and writing; if it knows, under another name"""
+        process = self.process(who)
+        self.falls_silent(who)
+        self.reaps()
+        if knows_it:
+            self.beats(who)
+        self.stage.claim(process, 2)
+        for hold in process.holds[:1]:
+            change = self.made(hold, what, 1, True, True) or self.stage.releases(hold)
+            self.stage.write(process, [(hold, change)])
 
     @rule(what=CHOICE, who=CHOICE, which=CHOICE)
     def something_befalls_a_worker(self, what: int, who: int, which: int) -> None:
-        match what % 6:
+        match what % 5:
             case 0:
                 self.crashes(who, which)
             case 1:
@@ -67,8 +105,6 @@ class Protocol(RuleBasedStateMachine):
                 self.proves_itself(who, which)
             case 3:
                 self.gives_unknown_back(who)
-            case 4:
-                self.falls_silent(who)
             case _:
                 self.beats(who)
 
@@ -361,9 +397,3 @@ class Protocol(RuleBasedStateMachine):
     def run_of(self, which: int) -> tuple[int, Row]:
         index = which % self.stage.runs
         return index, self.stage.world.rows[index]
-
-
-def empty() -> None:
-    with connection.constraint_checks_disabled(), transaction.atomic(), connection.cursor() as cursor:
-        for model in reversed(list(apps.get_app_config("agents").get_models())):
-            cursor.execute(f"DELETE FROM {model._meta.db_table}")  # noqa: S608 (names of our own tables)

@@ -14,6 +14,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from django.apps import apps
+from django.db import connection, transaction
+
 from agents.engine import leases
 from agents.engine.canonical import encode
 from agents.engine.journal.opening import open_store
@@ -99,6 +102,13 @@ class Process:
 
 def register() -> Worker:
     return leases.register_worker(queue="runs", slots=5, lease=LEASE)
+
+
+def empty() -> None:
+    """Delete all rows, so that the runs' numbers may come again."""
+    with connection.constraint_checks_disabled(), transaction.atomic(), connection.cursor() as cursor:
+        for model in reversed(list(apps.get_app_config("agents").get_models())):
+            cursor.execute(f"DELETE FROM {model._meta.db_table}")  # noqa: S608 (names of our own tables)
 
 
 class Stage:
