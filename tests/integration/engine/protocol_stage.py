@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from django.apps import apps
 from django.db import connection, transaction
@@ -41,7 +42,7 @@ from agents.engine.records import (
     Target,
     WaitRecord,
 )
-from agents.models import Inbox, Run, Worker, Workspace
+from agents.models import Inbox, Run, Step, Worker, Workspace
 from tests.protocol.invariants import check_move, check_state
 from tests.protocol.reading import comparable, read_workers, read_world
 from tests.protocol.state import Row, World
@@ -102,6 +103,16 @@ class Process:
 
 def register() -> Worker:
     return leases.register_worker(queue="runs", slots=5, lease=LEASE)
+
+
+def failed_and_later(id: UUID) -> set[str]:
+    """The steps here are of no branch: all that started after the failure owes something to it."""
+    error = Run.objects.values_list("error", flat=True).filter(pk=id).first() or {}
+    standing = Step.objects.filter(run_id=id, superseded=False)
+    failed = standing.filter(key=error.get("step", ""), status="failed").first()
+    if failed is None:
+        return set()
+    return {failed.key, *standing.filter(started_at__gt=failed.finished_at).values_list("key", flat=True)}
 
 
 def empty() -> None:
