@@ -19,6 +19,9 @@ from agents.engine.worker_threads import WorkerThreads
 
 logger = logging.getLogger(__name__)
 
+LAST_ANSWER = 2.0
+"""Seconds that a worker which is told to stop waits for the answer to its registration."""
+
 
 class Membership:
     """Registers the worker of `journal` and keeps it alive.
@@ -66,6 +69,9 @@ class Membership:
         """Register, for as long as it takes the database to be there; False if the worker is to stop before."""
         registering = asyncio.create_task(self._register())
         await asyncio.wait([stopping, registering], return_when=asyncio.FIRST_COMPLETED)
+        if not registering.done():
+            # The row may be written at this moment: then the worker takes leave like any other.
+            await asyncio.wait([registering], timeout=LAST_ANSWER)
         if registering.done():
             registering.result()
             return True

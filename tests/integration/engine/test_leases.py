@@ -286,3 +286,22 @@ def test_a_claim_nobody_knows_of_is_given_back(start_driver: StartDriver, worksp
     Run.objects.filter(pk=run.pk).update(status="running", worker_id=driver.worker_id, epoch=1)
     assert until(run.pk).output == 1
     wait_for(lambda: driver.runs == 0)
+
+
+def test_a_worker_that_is_told_to_stop_while_it_registers_takes_leave(
+    start_driver: StartDriver, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, stopped = threading.Event(), threading.Event()
+    register = leases.register_worker
+
+    def slowly(**options: Any) -> Worker:
+        began.set()
+        assert stopped.wait(PATIENCE)
+        return register(**options)
+
+    monkeypatch.setattr(leases, "register_worker", slowly)
+    driver = start_driver()
+    assert began.wait(PATIENCE)
+    threading.Timer(0.3, stopped.set).start()
+    driver.stop()
+    assert Worker.objects.get().state == WorkerState.STOPPED
