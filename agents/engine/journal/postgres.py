@@ -195,6 +195,11 @@ class PostgresStore(Store):
         cursor = self.connection.execute(statement, (number, worker_id, number))
         return lambda: cursor.fetchone() is not None
 
+    def has_due_runs(self) -> bool:
+        with typed_errors():
+            found = self.connection.execute("SELECT 1 FROM agents_run WHERE status='queued' LIMIT 1").fetchone()
+        return found is not None
+
     def last_batch(self, worker_id: int) -> int:
         with typed_errors():
             row = self.connection.execute("SELECT batch FROM agents_worker WHERE id=%s", (worker_id,)).fetchone()

@@ -227,6 +227,11 @@ class SqliteStore(Store):
         is_new = self.connection.execute(statement, (number, worker_id, number)).rowcount == 1
         return lambda: is_new
 
+    def has_due_runs(self) -> bool:
+        with self._reading():
+            found = self.connection.execute("SELECT 1 FROM agents_run WHERE status='queued' LIMIT 1").fetchone()
+        return found is not None
+
     def last_batch(self, worker_id: int) -> int:
         with self._reading():
             row = self.connection.execute("SELECT batch FROM agents_worker WHERE id=?", (worker_id,)).fetchone()

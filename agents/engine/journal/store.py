@@ -107,6 +107,8 @@ class Store(ABC):
 
     attempted: BatchResult | None = None
     """The result of the last batch that got as far as its commit; it holds if `last_batch` gives its number."""
+    tried: int = 0
+    """The number of the last batch that was begun."""
 
     def write(self, worker_id: int, batch: Batch, now: datetime) -> BatchResult:
         """Write a batch in one transaction.
@@ -114,6 +116,10 @@ class Store(ABC):
         Raises Unavailable when the database is away (look `last_batch` up before trying again) and Unwritable when
         one of its values is refused (then nothing of it is written).
         """
+        is_second_try, self.tried = batch.number == self.tried, batch.number
+        if not batch.changes and not is_second_try and not self.has_due_runs():
+            # A commit wakes everybody who watches the database: a worker with nothing to do must not.
+            return BatchResult([])
         with self.transaction():
             # First of all: this waits for an earlier attempt whose connection broke but which is still committing.
             is_new = self.note_batch(worker_id, batch.number)
@@ -267,6 +273,10 @@ class Store(ABC):
     @abstractmethod
     def note_batch(self, worker_id: int, number: int) -> Callable[[], bool]:
         """Note the batch with its worker; the answer, asked for later, is False if it or a later one was noted."""
+
+    @abstractmethod
+    def has_due_runs(self) -> bool:
+        """Whether runs are queued, by a look that locks and writes nothing."""
 
     @abstractmethod
     def last_batch(self, worker_id: int) -> int:

@@ -462,3 +462,9 @@ def test_two_writers_never_deadlock(workspace: Workspace) -> None:
         thread.join(PATIENCE)
     assert not errors
     assert set(Run.objects.filter(pk__in=[p.pk for p in parents]).values_list("wakes", flat=True)) == {2}
+
+
+def test_a_claim_where_nothing_is_due_writes_nothing(writer: Writer, store: Store, run: Run) -> None:
+    result = writer.batch(claim=ClaimRequest(5))
+    assert (result.answers, result.claimed) == ([], [])
+    assert store.last_batch(writer.worker.pk) == 0
