@@ -126,7 +126,9 @@ class Client:
             return None
         if answer.status_code == 500:
             self.ledger.complain(f"{path} was answered with 500: {answer.text}")
-        return None if answer.status_code in UNCLEAR else answer
+        # A conflict that says when to ask again: the request before, whose answer was lost, is still under way.
+        is_open = answer.status_code in UNCLEAR or (answer.status_code == 409 and "retry-after" in answer.headers)
+        return None if is_open else answer
 
     # -- steering --------------------------------------------------------------------------------------------------
 
