@@ -63,11 +63,15 @@ def cookies_of(browser: httpx.Client) -> str:
 
 
 def read_events(instance: Instance, token: str, run: str) -> list[int]:
-    """Follow a run's stream, on one connection, to the run's end; give the numbers of its events."""
+    """Follow a run's stream, on one connection, to the run's end; give the numbers of its events.
+
+    Only if the database is lost while the stream is being opened, it is opened once more.
+    """
     headers = {"Authorization": f"Bearer {token}", "Accept": "text/event-stream"}
-    with (
-        httpx.Client(base_url=f"{instance.url}/api/v1/", timeout=PATIENCE, trust_env=False) as client,
-        client.stream("GET", f"runs/{run}/events", headers=headers) as answer,
-    ):
-        assert answer.status_code == 200
-        return [int(line.removeprefix("id: ")) for line in answer.iter_lines() if line.startswith("id: ")]
+    with httpx.Client(base_url=f"{instance.url}/api/v1/", timeout=PATIENCE, trust_env=False) as client:
+        while True:
+            with client.stream("GET", f"runs/{run}/events", headers=headers) as answer:
+                if answer.status_code == 200:
+                    return [int(line.removeprefix("id: ")) for line in answer.iter_lines() if line.startswith("id: ")]
+                answer.read()
+                check_outage(answer)

@@ -133,8 +133,9 @@ def sessions(world: World, server: Server, condition: str = "") -> list[tuple[in
 
 
 def terminate(server: Server, pids: list[int]) -> None:
+    """End sessions, and wait until they are gone."""
     with psycopg.connect(server.url, autocommit=True) as administrator:
-        administrator.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) AS pid", (pids,))
+        administrator.execute("SELECT pg_terminate_backend(pid, 10000) FROM unnest(%s::int[]) AS pid", (pids,))
 
 
 @pytest.mark.fault(15)
