@@ -90,10 +90,10 @@ def _planted(name: str) -> Break:
 IN_THE_STATEMENTS = [
     (_claim("w.state IN ('alive', 'draining')", "TRUE"), "due were"),
     (_claim("ORDER BY rank", "ORDER BY rank DESC"), "due were"),
-    (_keep_the_epoch, "the model has"),
     (_take_a_batch_twice, "taken a second time"),
 ]
 LONG_TO_FIND = [
+    (_keep_the_epoch, "the model has"),
     (_wake_the_paused, "the model has"),
     (_planted("fence_dropped"), "run's lease"),
     (_planted("epoch_dropped"), "run's lease"),
