@@ -33,9 +33,10 @@ def test_runs_that_have_left_are_gone_without_the_collector(
         first = await ctx.step("first", lambda: 1)
         return first + sum(await ctx.gather(*(ctx.step("branch", lambda n: n, n) for n in range(3))))
 
+    before = _executions()  # of other tests
     assert [until(id).output for id in [queue("mixed") for _ in range(RUNS)]] == [4] * RUNS
     # The last one may still be in some thread's hands.
-    wait_for(lambda: _executions() <= 1, "their executions to be freed")
+    wait_for(lambda: _executions() <= before + 1, "their executions to be freed")
 
 
 def _executions() -> int:
