@@ -364,7 +364,7 @@ class Protocol(RuleBasedStateMachine):
                     self.resumes(index)
                 elif row.status == "waiting":
                     control.tell(run_id(index), "go", 1)
-            stage.world = stage.look()
+                    stage.world = stage.look()
             for hold in stage.claim(process, 3):
                 stage.read(process, hold)
                 self.ends(process, hold)
