@@ -186,11 +186,12 @@ def test_many_paused_runs_do_not_keep_others_from_their_workflow(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(waking, "BATCH", 3)
+    first = parked(workspace, kind="worker", name="known")
     for _ in range(3):
         Wait.objects.create(run=parked(workspace, kind="worker", name="known"), kind="paused")
     last = parked(workspace, kind="worker", name="known")
-    assert waking.wake_for_workflows(["known"]) == 1
-    assert refreshed(last)[0] == "queued"
+    assert waking.wake_for_workflows(["known"]) == 2
+    assert [refreshed(run)[0] for run in (first, last)] == ["queued", "queued"]
 
 
 def test_forgets_the_long_gone(workspace: Workspace) -> None:
