@@ -67,7 +67,7 @@ def move_to(disk: Disk, template: Template, url: str) -> None:
 @pytest.fixture
 def world_and_disk(instance_template: Template, tmp_path: Path) -> Iterator[tuple[World, Disk]]:
     # The server's account must be able to go through the folders above.
-    for folder in tmp_path.parents[:2]:
+    for folder in tmp_path.parents[:3]:
         folder.chmod(0o755)
     tmp_path.chmod(0o755)
     with instance_on(instance_template, tmp_path) as (instance, disk):
