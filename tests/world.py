@@ -60,6 +60,14 @@ class World:
             with psycopg.connect(url, autocommit=True) as server:
                 server.execute(statement.encode())
 
+    def clear(self, *tables: str) -> None:
+        """Stop all but the web process, and forget runs and workers, and what the further tables hold."""
+        for process in self.instance.processes[1:]:
+            process.stop()
+        del self.instance.processes[1:]
+        for table in (*(f"agents_{name}" for name in ("run", "step", "runevent", "inbox", "wait", "worker")), *tables):
+            self.change(f"DELETE FROM {table}")  # noqa: S608 (names of our own)
+
     def recorded(self) -> set[tuple[str, str]]:
         """Give (run, key) of all steps whose outcome is recorded."""
         rows = self.rows("SELECT run_id, key FROM agents_step WHERE status='succeeded' AND NOT superseded")

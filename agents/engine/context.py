@@ -18,7 +18,7 @@ from agents.engine.conversation import Conversation
 from agents.engine.errors import ForeignTask, Permanent, Sealed, StepFailed
 from agents.engine.messages import Message, Reply, ToolCall, ToolResult
 from agents.engine.plans import Attempt, Plan
-from agents.engine.ports import AgentConfig, CallInfo, Effect, ModelRequest
+from agents.engine.ports import AgentConfig, CallInfo, Effect, ModelRequest, ToolSpec
 from agents.engine.recording import finish_step, record_step
 from agents.engine.records import ArtifactRecord
 from agents.engine.retry import Retry
@@ -81,18 +81,8 @@ class Context:
         chosen = model or (agent.model if agent else "") or "offline"
 
         async def ask(attempt: Attempt) -> Reply:
-            request = ModelRequest(
-                model=chosen,
-                messages=asked,
-                tools=tuple(x.host.ports.tools.specs(names)),
-                temperature=temperature,
-                max_output_tokens=max_output_tokens,
-                workspace_id=x.claimed.workspace_id,
-                run_id=x.id,
-                step_key=attempt.key,
-                deadline=attempt.deadline,
-            )
-            reply = await x.host.ports.model.respond(request, attempt.stream)
+            asks = self._model_request(chosen, asked, names, attempt, temperature, max_output_tokens)
+            reply = await x.host.ports.model.respond(asks, attempt.stream)
             attempt.usage = reply.usage
             return reply
 
@@ -127,25 +117,12 @@ class Context:
         scope = self._enter("tool")
         x = self._x
         asked = call if isinstance(call, ToolCall) else ToolCall("", call, arguments)
-        try:
-            spec = x.host.ports.tools.spec(asked.name)
-        except KeyError:
-            spec = None
-        effect: Effect = spec.effect if spec else "none"
+        spec = self._tool_spec(asked.name)
 
         async def execute(attempt: Attempt) -> ToolResult:
             if spec is None:
                 raise Permanent(f"There is no tool named {asked.name!r}.", "UnknownTool")
-            info = CallInfo(
-                workspace_id=x.claimed.workspace_id,
-                run_id=x.id,
-                step_key=attempt.key,
-                attempt=attempt.number,
-                idempotency_key=attempt.idempotency_key,
-                deadline=attempt.deadline,
-                now=x.host.clock.now,
-            )
-            return await x.host.ports.tools.call(asked.name, dict(asked.arguments), info)
+            return await x.host.ports.tools.call(asked.name, dict(asked.arguments), self._call_info(attempt))
 
         plan = Plan(
             kind="tool",
@@ -154,7 +131,7 @@ class Context:
             digest=digest([asked.name, dict(asked.arguments)]),
             input=lambda: dict(asked.arguments),
             label=spec.kind if spec else "act",
-            effect=effect,
+            effect=spec.effect if spec else "none",
             retry=retry or (spec.retry if spec else None) or STEP_RETRY,
             timeout=timeout if timeout is not None else (spec.timeout if spec else None),
         )
@@ -306,6 +283,46 @@ class Context:
     def idempotency_key(self, name: str) -> str:
         """Give a key for an outside call that stays the same in every attempt and replay."""
         return f"{self._x.id}:{self._enter('idempotency_key').path}{name}"
+
+    def _model_request(
+        self,
+        model: str,
+        messages: tuple[Message, ...],
+        tools: list[str],
+        attempt: Attempt,
+        temperature: float | None,
+        max_output_tokens: int | None,
+    ) -> ModelRequest:
+        x = self._x
+        return ModelRequest(
+            model=model,
+            messages=messages,
+            tools=tuple(x.host.ports.tools.specs(tools)),
+            temperature=temperature,
+            max_output_tokens=max_output_tokens,
+            workspace_id=x.claimed.workspace_id,
+            run_id=x.id,
+            step_key=attempt.key,
+            deadline=attempt.deadline,
+        )
+
+    def _tool_spec(self, name: str) -> ToolSpec | None:
+        try:
+            return self._x.host.ports.tools.spec(name)
+        except KeyError:
+            return None
+
+    def _call_info(self, attempt: Attempt) -> CallInfo:
+        x = self._x
+        return CallInfo(
+            workspace_id=x.claimed.workspace_id,
+            run_id=x.id,
+            step_key=attempt.key,
+            attempt=attempt.number,
+            idempotency_key=attempt.idempotency_key,
+            deadline=attempt.deadline,
+            now=x.host.clock.now,
+        )
 
     def _enter(self, what: str) -> Scope:
         if self._x.sealed:

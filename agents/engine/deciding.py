@@ -39,28 +39,23 @@ async def ask_for_outcome(
     wait = WaitRecord("unknown", key=decision_name(record.key), name=record.key[:200], data=encode(data))
     message = await x.message(decision_name(record.key), wait)
     x.change().consumed.append(message.id)
-    decision = decode(message.data)
+    return await _decided(x, record, decode(message.data))
+
+
+async def _decided(x: Execution, record: StepRecord, decision: JSON) -> StepRecord:
     match decision["choice"]:
         case "done":
             record = finish_step(x, record, encode(decision.get("outcome")))
-            await x.commit()
-            return record
         case "retry":
             now = x.stamp()
             entry = {**(decode(record.error) or {}), "number": record.attempt, "at": now, "retry_at": now}
-            return update_step(
-                x,
-                record,
-                status="retrying",
-                attempts=with_entry(record, entry),
-                error=None,
-                finished_at=None,
-            )
+            attempts = with_entry(record, entry)
+            return update_step(x, record, status="retrying", attempts=attempts, error=None, finished_at=None)
         case _:
             failure = {"type": "OutcomeUnknown", "message": "A person gave up on this step; its outcome is unknown."}
             record = fail_step(x, record, failure)
-            await x.commit()
-            return record
+    await x.commit()
+    return record
 
 
 async def reconsider(x: Execution, key: str, plan: Plan, record: StepRecord) -> StepRecord:

@@ -35,11 +35,7 @@ def world(served: Instance, tmp_path: Path) -> Iterator[World]:
     made = World(served, tmp_path)
     served.environment |= {"LEASE_SECONDS": "3", "HEARTBEAT_SECONDS": "0.5"}
     yield made
-    for process in served.processes[1:]:
-        process.stop()
-    del served.processes[1:]
-    for table in ("run", "step", "runevent", "inbox", "wait", "worker"):
-        made.change(f"DELETE FROM agents_{table}")  # noqa: S608 (names of our own)
+    made.clear()
 
 
 def stopped(world: World) -> dict[tuple[str, str, str], int]:

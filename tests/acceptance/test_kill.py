@@ -31,11 +31,7 @@ def served(instance_template: Template, tmp_path_factory: pytest.TempPathFactory
 def world(served: Instance, tmp_path: Path) -> Iterator[World]:
     made = World(served, tmp_path)
     yield made
-    for process in served.processes[1:]:
-        process.stop()
-    del served.processes[1:]
-    for table in ("run", "step", "runevent", "inbox", "wait", "worker"):
-        made.change(f"DELETE FROM agents_{table}")  # noqa: S608 (names of our own)
+    made.clear()
 
 
 def mark(world: World) -> tuple[set[tuple[str, str]], int]:
