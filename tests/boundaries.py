@@ -15,7 +15,7 @@ from typing import Any
 
 from agents.engine import Context, workflow
 from agents.engine.journal import postgres, sqlite
-from agents.engine.journal.store import Store
+from agents.engine.journal.store import BatchWriter
 from agents.engine.records import Batch, BatchResult, Change, Finish
 from tests.workflows import witness
 
@@ -85,7 +85,7 @@ async def signed(ctx: Context, input: Any) -> Any:
 
 def stop_in_the_journal() -> None:
     """Let the journal's thread stop with outcomes in its hands, just before and just after their commit."""
-    write = Store.write
+    write = BatchWriter.write
     in_hand: list[tuple[str, str]] = []
 
     def halt(where: str) -> None:
@@ -93,20 +93,20 @@ def stop_in_the_journal() -> None:
             if must_stop(run, _stops[run], step, where):
                 time.sleep(FOR_EVER)
 
-    def stopping_write(self: Store, worker_id: int, batch: Batch, now: datetime) -> BatchResult:
+    def stopping_write(self: BatchWriter, worker_id: int, batch: Batch, now: datetime) -> BatchResult:
         in_hand[:] = [(run, step) for change in batch.changes for run, step in outcomes(change) if run in _stops]
         result = write(self, worker_id, batch, now)
         halt("written")
         return result
 
     def stopping(announce: Any) -> Any:
-        def stopping_announce(self: Store, *, live: bool, queue: bool) -> None:
+        def stopping_announce(self: BatchWriter, *, live: bool, queue: bool) -> None:
             announce(self, live=live, queue=queue)
             halt("writing")
 
         return stopping_announce
 
-    Store.write = stopping_write  # type: ignore[method-assign]
+    BatchWriter.write = stopping_write  # type: ignore[method-assign]
     for store in (sqlite.SqliteStore, postgres.PostgresStore):
         # The last thing that is done before a batch is committed.
         store.announce = stopping(store.announce)  # type: ignore[method-assign]

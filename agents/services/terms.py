@@ -17,7 +17,8 @@ _MAX_TERM_LENGTH = 64
 
 # Scripts written without spaces: every character is a term of its own.
 _UNSPACED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
-_WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
+# (Of those blocks only the letters: they hold marks and places without a character too.)
+_WORD = re.compile(rf"(?=\w)[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
 _PHRASE = re.compile(r"[\"“„]([^\"“”„]{1,300})[\"”“]")
 _EXCLUDED = re.compile(r"(?:^|\s)-([^\W\d_]{3,})")
 _VOWEL = re.compile(r"[aeiouy]")

@@ -1,7 +1,7 @@
 """The tables of the model: the journal's own algorithm on tuples.
 
-`Tables` fills in the statements of `Store`; batches are written by `Store.write`, so locking, fencing, telling parents
-and parking are the product's code.
+`Tables` fills in the statements of `BatchWriter`; batches are written by its `write`, so locking, fencing, telling
+parents and parking are the product's code.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import cache
 from typing import NamedTuple, cast
 from uuid import UUID
 
-from agents.engine.journal.store import NewRun, Store
+from agents.engine.journal.store import BatchWriter, NewRun
 from agents.engine.records import (
     Answer,
     Batch,
@@ -23,7 +23,6 @@ from agents.engine.records import (
     Committed,
     EventRecord,
     Finish,
-    History,
     MessageRecord,
     Park,
     Release,
@@ -143,7 +142,7 @@ def call_key(child: int) -> str:
     return f"gather/{child}/call"
 
 
-class Tables(Store):
+class Tables(BatchWriter):
     """The tables within one transaction; afterwards `rows` and `workers` are what was committed."""
 
     def __init__(self, rows: Iterable[Row], workers: Iterable[WorkerRow], flaws: Flaws) -> None:
@@ -289,22 +288,7 @@ class Tables(Store):
         return Exec(index, epoch, phase, seen=row.wakes, known=row.wakes, wanted=row.wanted, hold=hold)
 
     def claim(self, worker_id: int, request: ClaimRequest, now: datetime) -> Callable[[], list[Claimed]]:
-        raise NotImplementedError  # claims are transitions of their own
+        raise AssertionError("a batch of the model claims nothing: claims are transitions of their own")
 
     def announce(self, *, live: bool, queue: bool) -> None:
         """Hints carry no content: looking is always possible."""
-
-    def histories(self, ids: Sequence[UUID]) -> dict[UUID, History]:
-        raise NotImplementedError
-
-    def messages(self, run_id: UUID) -> History:
-        raise NotImplementedError
-
-    def large(self, id: UUID) -> bytes:
-        raise NotImplementedError
-
-    def watch(self, worker_id: int) -> list[tuple[UUID, int, int, str]]:
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Nothing is open."""

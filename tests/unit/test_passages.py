@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agents.services.passages import LONGEST, split
@@ -91,6 +91,7 @@ def test_a_query_of_little_words_means_them() -> None:
 
 
 @given(st.text(max_size=500))
+@example("\u3040 \u0e31")
 def test_any_text_is_a_query(text: str) -> None:
     query = parse_query(text)
     for term in (*query.terms, *query.excluded):

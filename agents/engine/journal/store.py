@@ -102,8 +102,8 @@ def typed_errors() -> Iterator[None]:
         raise Unavailable(str(error), outage) from error
 
 
-class Store(ABC):
-    """The tables as the journal sees them. Not thread-safe: one thread and one connection each."""
+class BatchWriter(ABC):
+    """Writes batches: the algorithm, and the statements that it is made of. Not thread-safe."""
 
     attempted: BatchResult | None = None
     """The result of the last batch that got as far as its commit; it holds if `last_batch` gives its number."""
@@ -285,6 +285,10 @@ class Store(ABC):
     @abstractmethod
     def announce(self, *, live: bool, queue: bool) -> None:
         """Tell the processes that listen, if the database can (at commit)."""
+
+
+class Store(BatchWriter):
+    """The tables as the journal and the driver see them. Not thread-safe: one thread and one connection each."""
 
     @abstractmethod
     def histories(self, ids: Sequence[UUID]) -> dict[UUID, History]:
