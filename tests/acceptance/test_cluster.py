@@ -43,21 +43,30 @@ class Family:
 
     def __init__(self, cluster: Process, world: World) -> None:
         self.main = psutil.Process(cluster.pid)
-        self.sentinel = self.main.children()[0]
-        self.workers = {pid for (pid,) in world.rows("SELECT pid FROM agents_worker WHERE state='alive'")}
+        (self.sentinel,) = self.main.children() or [self.main]
         # In the order in which the sentinel starts them, after the workers.
-        others = [child for child in self.sentinel.children() if child.pid not in self.workers]
-        self.monitor, self.pusher = sorted(others, key=lambda child: child.pid)[:2]
+        children = sorted((c for c in self.sentinel.children() if not is_gone(c)), key=lambda child: child.pid)
+        registered = {pid for (pid,) in world.rows("SELECT pid FROM agents_worker WHERE state='alive'")}
+        self.workers = registered & {child.pid for child in children}
+        self.others = [child for child in children if child.pid not in self.workers]
+
+    @property
+    def monitor(self) -> psutil.Process:
+        return self.others[0]
+
+    @property
+    def pusher(self) -> psutil.Process:
+        return self.others[1]
 
 
 def family(cluster: Process, world: World, workers: int = 2) -> Family:
-    def is_complete() -> bool:
-        (sentinel,) = psutil.Process(cluster.pid).children() or [None]
-        alive = len(world.rows("SELECT pid FROM agents_worker WHERE state='alive'"))
-        return alive == workers and sentinel is not None and len(sentinel.children()) == workers + 2
+    def complete() -> Family | None:
+        found = Family(cluster, world)
+        return found if len(found.workers) == workers and len(found.others) == 2 else None
 
-    wait_until(is_complete, 30.0, "the cluster to be complete")
-    return Family(cluster, world)
+    found = wait_until(complete, 30.0, "the cluster to be complete")
+    assert found is not None
+    return found
 
 
 def run_one(world: World) -> None:
