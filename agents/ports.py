@@ -9,14 +9,16 @@ from agents.engine.partials import DatabasePartials
 from agents.engine.ports import Ports
 from agents.llm.port import ModelAccess
 from agents.services.documents import find_passages
+from agents.workflows.redacting import RedactingTools
 from agents.workflows.toolport import RegistryToolPort
+from tools.secrets import vault
 
 
 def make_ports() -> Ports:
     """Give the ports of one worker process."""
     return Ports(
-        model=ModelAccess(),
-        tools=RegistryToolPort(search=find_passages),
+        model=ModelAccess(secret=vault.reveal),
+        tools=RedactingTools(RegistryToolPort(search=find_passages, secret=vault.reveal), vault.redactor),
         partials=DatabasePartials(),
         artifacts=FileArtifacts(settings.VAR_DIR / "artifacts"),
     )

@@ -8,6 +8,8 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from tools.redaction import everywhere
+
 LOGIN_LINK = re.compile(r"/welcome/[^/\s]+")
 
 
@@ -17,6 +19,11 @@ def hide_login_links(_logger: WrappedLogger, _method: str, event: EventDict) -> 
         if isinstance(value, str) and "/welcome/" in value:
             event[name] = LOGIN_LINK.sub("/welcome/[hidden]", value)
     return event
+
+
+def hide_secrets(_logger: WrappedLogger, _method: str, line: Any) -> Any:
+    """Keep secrets out of the logs, wherever in the finished line they stand: a traceback's text too."""
+    return everywhere.text(line) if isinstance(line, str) else line
 
 
 _SHARED: list[Processor] = [
@@ -68,7 +75,7 @@ def logging_config(*, readable: bool, level: str) -> dict[str, Any]:
             "structured": {
                 "()": structlog.stdlib.ProcessorFormatter,
                 "foreign_pre_chain": _SHARED,
-                "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+                "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering, hide_secrets],
             }
         },
         "handlers": {"stderr": {"()": StderrHandler, "formatter": "structured"}},

@@ -22,6 +22,11 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 DEBUG = env.bool("DEBUG", default=False)
 VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var"))).expanduser().resolve()
 SECRET_KEY = env.str("SECRET_KEY", default="") or secret_key.load_or_make(VAR_DIR / "secret_key")
+# Keys for the secrets of workspaces: the first one encrypts, all decrypt. The same on all machines of an instance.
+SECRETS_KEYS: list[str] = (
+    env.list("SECRETS_KEYS", default=[])
+    or secret_key.load_or_make(VAR_DIR / "secrets_keys", secret_key.fernet_key, shortest=44).split()
+)
 BIND = env.str("BIND", default="127.0.0.1")
 PORT = env.int("PORT", default=8000)
 

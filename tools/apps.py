@@ -32,6 +32,12 @@ class ToolsConfig(AppConfig):
             AddressPolicy.of(settings.ALLOWED_NETWORKS)
         except ValueError as error:
             raise ImproperlyConfigured(f"ALLOWED_NETWORKS is a list of networks like 10.0.0.0/8: {error}.") from error
+        check_keys = import_module("tools.secrets").read_keys
+        try:
+            check_keys(settings.SECRETS_KEYS)
+        except ValueError as error:
+            hint = "`agentsite secrets new-key` makes one"
+            raise ImproperlyConfigured(f"SECRETS_KEYS is a list of Fernet keys, {hint}: {error}.") from error
         for module in BUILTIN:
             import_module(module)
         for module in settings.TOOL_MODULES:

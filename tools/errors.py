@@ -4,6 +4,9 @@ ToolsError
 ├── ToolFailed              the tool can't do this; the model reads why
 │   ├── InvalidArguments    the arguments do not fit the tool's parameters
 │   ├── UnknownTool         no tool has this name
+│   ├── UnknownSecret       the workspace has no secret of this name
+│   ├── SecretUnreadable    a secret can't be decrypted with the keys of this machine
+│   ├── SecretRefused       a secret may not be sent there
 │   ├── AddressRefused      an address that outbound requests may not reach
 │   ├── BadResponse         the other side answered in a way that can't be used
 │   │   ├── ResponseTooLarge
@@ -59,6 +62,18 @@ class InvalidArguments(ToolFailed):
 
 class UnknownTool(ToolFailed):
     """No tool has this name."""
+
+
+class UnknownSecret(ToolFailed):
+    """The workspace has no secret of this name."""
+
+
+class SecretUnreadable(ToolFailed):
+    """A secret can't be decrypted with the keys of this machine."""
+
+
+class SecretRefused(ToolFailed):
+    """A secret may not be sent there."""
 
 
 class AddressRefused(ToolFailed):

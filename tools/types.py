@@ -106,6 +106,13 @@ class ToolContext(Protocol):
         """Give the run's time, the same in every replay."""
         ...
 
+    async def secret(self, name: str, *, host: str = "") -> str:
+        """Give a secret of the run's workspace; with a host, only if it may be sent there.
+
+        What the tool returns is freed of it. Raises UnknownSecret, SecretUnreadable, SecretRefused.
+        """
+        ...
+
     async def search(self, query: str, limit: int) -> Sequence[FoundPassage]:
         """Search the documents of the run's workspace, best first."""
         ...

@@ -1,5 +1,5 @@
 """All tables: importing this registers them."""
 
-from agents.admin import catalogue, people, records, runs
+from agents.admin import catalogue, people, records, runs, secrets
 
-__all__ = ["catalogue", "people", "records", "runs"]
+__all__ = ["catalogue", "people", "records", "runs", "secrets"]

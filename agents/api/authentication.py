@@ -66,6 +66,16 @@ class TokenAllows(BasePermission):
         return Scope.WRITE in token.scopes
 
 
+class TokenManages(BasePermission):
+    """What belongs to the administrators of a workspace: the scope `admin`, and their role at this moment."""
+
+    message = "This needs an administrator's token with the scope 'admin'."
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        token = request.auth
+        return isinstance(token, AuthToken) and token.role == Role.ADMIN and Scope.ADMIN in token.scopes
+
+
 # Written out, as every request asks it: Django takes four times as long to put it together as the database to answer.
 _KNOWN = """
 SELECT t.digest, t.user_id, t.workspace_id, t.scopes, t.expiry, t.last_used_at,

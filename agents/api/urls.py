@@ -3,7 +3,7 @@
 from django.urls import include, path, re_path
 
 from agents.api import problems, schema
-from agents.api.views import logs, resources, runs
+from agents.api.views import logs, resources, runs, secrets
 
 app_name = "api"
 
@@ -25,6 +25,8 @@ v1 = [
     path("documents", resources.DocumentsView.as_view(), name="documents"),
     path("documents/search", resources.DocumentSearchView.as_view(), name="search"),
     path("documents/<int:document_id>", resources.DocumentView.as_view(), name="document"),
+    path("secrets", secrets.SecretsView.as_view(), name="secrets"),
+    path("secrets/<slug:name>", secrets.SecretView.as_view(), name="secret"),
 ]
 
 urlpatterns = [

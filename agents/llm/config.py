@@ -9,6 +9,8 @@ from typing import Any
 from agents.llm.errors import refused
 
 OFFLINE = "offline"
+SECRET = "secret:"  # noqa: S105 (what stands before a secret's name)
+"""A key `secret:openai` is the secret `openai` of the run's workspace, so that each workspace may pay for itself."""
 EXAMPLE = "openai:gpt-5-mini"
 OPENAI_ADDRESS = "https://api.openai.com/v1"
 

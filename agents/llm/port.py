@@ -4,24 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from agents.engine.errors import Permanent, Retryable
 from agents.engine.messages import Reply
 from agents.engine.ports import ModelRequest
-from agents.llm.config import OFFLINE, ModelConfig, ModelName
+from agents.llm.config import OFFLINE, SECRET, ModelConfig, ModelName
+from agents.llm.errors import refused
 from agents.llm.offline import OfflineModel
+from tools.errors import ToolFailed, UnknownSecret
+from tools.redaction import everywhere
 
 if TYPE_CHECKING:
     from agents.llm.remote import RemoteModels
 
 
+Reveal = Callable[[int, str], Awaitable[str]]
+"""Gives a secret of a workspace by its name."""
+
+
 class ModelAccess:
     """Answers requests by the offline model or by a server that speaks the OpenAI protocol."""
 
-    def __init__(self, config: Callable[[], ModelConfig] = ModelConfig.from_settings) -> None:
-        """Take where to read the configuration from; it is read anew for each request."""
+    def __init__(
+        self, config: Callable[[], ModelConfig] = ModelConfig.from_settings, secret: Reveal | None = None
+    ) -> None:
+        """Take where to read the configuration from; it is read anew for each request. So are keys that are secrets."""
         self._config = config
+        self._reveal = secret
         self._offline = OfflineModel()
         self._remote: RemoteModels | None = None
 
@@ -31,7 +43,26 @@ class ModelAccess:
             return await self._offline.respond(request, stream)
         name = ModelName.parse(request.model)
         remote = self._remote or await self._load_remote()
-        return await remote.respond(name, request, stream, self._config())
+        config = await self._with_key(self._config(), request.workspace_id)
+        try:
+            return await remote.respond(name, request, stream, config)
+        except (Retryable, Permanent) as error:
+            # A server may quote the key that it refuses.
+            error.args = tuple(everywhere.text(str(argument)) for argument in error.args)
+            raise
+
+    async def _with_key(self, config: ModelConfig, workspace_id: int) -> ModelConfig:
+        """Put a workspace's secret in the place of its name."""
+        if not config.api_key.startswith(SECRET):
+            everywhere.know(config.api_key, "OPENAI_API_KEY")
+            return config
+        name = config.api_key.removeprefix(SECRET)
+        try:
+            if self._reveal is None:
+                raise UnknownSecret(f"There is no secret named {name!r}.")
+            return replace(config, api_key=await self._reveal(workspace_id, name))
+        except ToolFailed as error:
+            raise refused("ModelNotConfigured", f"The key of the model is a secret: {error}") from error
 
     async def aclose(self) -> None:
         """Close the connections that belong to the running event loop."""

@@ -18,6 +18,8 @@ from django.utils import timezone
 from agents.engine.outages import DATABASE_ERRORS
 from agents.management.preparing import pending_migrations
 from agents.models import Run, RunStatus, Worker, WorkerState
+from tools.models import Secret
+from tools.secrets import unreadable
 
 MOST_SKEW = 2.0
 # A heartbeat may be this many leases old before a worker counts as gone here.
@@ -55,6 +57,7 @@ def examine() -> Iterator[Finding]:
     yield pending
     yield clock()
     if pending.level is Level.OK:
+        yield secrets()
         yield workers()
         yield queue()
 
@@ -133,6 +136,17 @@ def clock() -> Finding:
     skew = float(there) - (before + time.time()) / 2
     level = Level.OK if abs(skew) <= MOST_SKEW else Level.WARN
     return Finding(level, "clock", f"{abs(skew):.1f} s {'behind' if skew > 0 else 'ahead of'} the database's")
+
+
+def secrets() -> Finding:
+    """Secrets that can't be read here are lost to the runs of this machine."""
+    path = settings.VAR_DIR / "secrets_keys"
+    if path.exists() and stat.S_IMODE(path.stat().st_mode) & (stat.S_IRWXG | stat.S_IRWXO):
+        return Finding(Level.FAIL, "secrets", f"others can read their keys: chmod 600 {path}")
+    unread = unreadable()
+    if unread:
+        return Finding(Level.FAIL, "secrets", f"{len(unread)} can't be read with these SECRETS_KEYS: {unread[0]}…")
+    return Finding(Level.OK, "secrets", f"{Secret.objects.count()}, all readable")
 
 
 def workers() -> Finding:

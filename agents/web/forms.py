@@ -10,7 +10,7 @@ from django import forms
 from django.core.files.uploadedfile import UploadedFile
 
 from agents.models import Role, Scope, User
-from agents.services import documents
+from agents.services import documents, secrets
 
 MAX_GOAL = 20_000
 
@@ -123,3 +123,20 @@ class TokenForm(forms.Form):
     def expires_at(self, now: datetime) -> datetime | None:
         days = self.cleaned_data["days"]
         return now + timedelta(days=int(days)) if days else None
+
+
+class SecretForm(forms.Form):
+    """A secret to set. Its value never comes back into the page, not even with an error."""
+
+    name = forms.CharField(label="Name", max_length=60)
+    value = forms.CharField(
+        label="Value",
+        max_length=secrets.MAX_VALUE,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
+    )
+    hosts = forms.CharField(label="May be sent to", required=False, max_length=5000)
+    note = forms.CharField(label="What it is for", required=False, max_length=secrets.MAX_NOTE)
+
+    def clean_hosts(self) -> list[str]:
+        return [host for host in str(self.cleaned_data["hosts"]).replace(",", " ").split() if host]

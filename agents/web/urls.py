@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from agents.web.views import account, documents, home, run, runs, tokens, workers
+from agents.web.views import account, documents, home, run, runs, secrets, tokens, workers
 
 app_name = "web"
 
@@ -31,4 +31,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("w/<slug:slug>/workers/", workers.workers, name="workers"),
     path("w/<slug:slug>/settings/tokens/", tokens.tokens, name="tokens"),
     path("w/<slug:slug>/settings/tokens/<str:digest>/revoke/", tokens.revoke, name="token-revoke"),
+    path("w/<slug:slug>/settings/secrets/", secrets.secrets, name="secrets"),
+    path("w/<slug:slug>/settings/secrets/<slug:name>/remove/", secrets.remove, name="secret-remove"),
 ]

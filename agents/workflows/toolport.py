@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 from uuid import UUID
 
 from agents.engine import errors as engine
@@ -23,12 +24,19 @@ Search = Callable[[int, str, int], Sequence[FoundPassage]]
 """Searches the documents of a workspace: (workspace id, query, limit). It may block."""
 
 
+class Reveal(Protocol):
+    """Gives a secret of a workspace, with a host only if it may be sent there."""
+
+    def __call__(self, workspace_id: int, name: str, host: str = "", /) -> Awaitable[str]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class CallContext:
-    """What a tool called by a run gets to see: the engine's CallInfo, a search and the outbound client."""
+    """What a tool called by a run gets to see: the engine's CallInfo, a search, secrets and the outbound client."""
 
     info: CallInfo
     find: Search
+    reveal: Reveal
 
     @property
     def workspace_id(self) -> int:
@@ -57,6 +65,9 @@ class CallContext:
     def now(self) -> datetime:
         return self.info.now()
 
+    async def secret(self, name: str, *, host: str = "") -> str:
+        return await self.reveal(self.workspace_id, name, host)
+
     async def search(self, query: str, limit: int) -> Sequence[FoundPassage]:
         return await run_in_thread(self.find, self.workspace_id, query, limit)
 
@@ -66,11 +77,17 @@ class CallContext:
         await asyncio.sleep(seconds)
 
 
+async def no_secrets(workspace_id: int, name: str, host: str = "", /) -> str:
+    """Know no secret."""
+    raise tools.UnknownSecret(f"There is no secret named {name[:100]!r}.")
+
+
 class RegistryToolPort:
     """The tools of a registry, as the engine calls them."""
 
-    def __init__(self, search: Search, known: Registry = registry) -> None:
+    def __init__(self, search: Search, known: Registry = registry, secret: Reveal = no_secrets) -> None:
         self._search = search
+        self._reveal = secret
         self._tools = known
 
     def spec(self, name: str) -> ToolSpec:
@@ -86,7 +103,7 @@ class RegistryToolPort:
     async def call(self, name: str, arguments: JSON, info: CallInfo) -> ToolResult:
         """Call a tool once. What it says with ToolFailed is an answer, with ok=False."""
         try:
-            context: ToolContext = CallContext(info, self._search)
+            context: ToolContext = CallContext(info, self._search, self._reveal)
             output = await self._tools.get(name).run(arguments, context)
         except tools.ToolFailed as error:
             return ToolResult(role="tool", text=str(error), name=name, ok=False)

@@ -15,8 +15,10 @@ from django.test import Client
 from django.utils import timezone
 
 from agents.models import AuthToken, Document, Role, Run, Scope, Step, Workspace
+from agents.services.secrets import set_secret
 from tests.addresses import address, routes
 from tests.factories import make_agent, make_run, make_token, make_user, make_workspace
+from tools.models import Secret
 
 pytestmark = pytest.mark.django_db
 
@@ -85,6 +87,11 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "api/v1/documents": (API_LIST, API_ADD),
     "api/v1/documents/search": (API_LIST,),
     "api/v1/documents/<int:document_id>": (API_ITEM, api("DELETE", stranger=404, viewer=403, reader=403)),
+    "api/v1/secrets": (API_LIST,),
+    "api/v1/secrets/<slug:name>": (
+        api("PUT", stranger=403, viewer=403, reader=403),
+        api("DELETE", stranger=403, viewer=403, reader=403),
+    ),
     "": (page("GET", stranger=302, viewer=302),),
     "login/": (Rule("GET", 200, 302, 302, 200),),
     "logout/": (public("GET", 405),),
@@ -109,6 +116,8 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "w/<slug:slug>/workers/": (PAGE,),
     "w/<slug:slug>/settings/tokens/": (page("GET", stranger=404, viewer=403),),
     "w/<slug:slug>/settings/tokens/<str:digest>/revoke/": (PAGE_ACT,),
+    "w/<slug:slug>/settings/secrets/": (page("GET", stranger=404, viewer=403),),
+    "w/<slug:slug>/settings/secrets/<slug:name>/remove/": (PAGE_ACT,),
 }
 ADMIN = public("GET", LOG_IN)
 """The admin site is for staff: none of these people is."""
@@ -150,6 +159,7 @@ def world() -> World:
     step = Step.objects.create(run=run, key="s#0", kind="step", name="s", status="running", started_at=timezone.now())
     document = Document.objects.create(workspace=home, title="A text", text="Words.", size=6, digest="d")
     make_agent(home, "helper")
+    set_secret(workspace=home, name="helper", value="not for everybody", by=None)
     stranger, viewer = make_user(abroad, Role.ADMIN), make_user(home, Role.VIEWER)
     member = make_user(home)
     expired = make_token(home, member)
@@ -232,6 +242,7 @@ def _state() -> tuple[Any, ...]:
         list(Run.objects.order_by("pk").values_list("id", "status", "wanted")),
         list(Document.objects.order_by("pk").values_list("id", "title")),
         list(AuthToken.objects.order_by("pk").values_list("digest", "scopes", "expiry")),
+        list(Secret.objects.order_by("pk").values_list("name", "token")),
         list(Workspace.objects.order_by("pk").values_list("slug", "name")),
     )
 

@@ -7,6 +7,7 @@ from typing import Any, NoReturn, cast
 
 from django.http import HttpRequest
 from rest_framework.exceptions import MethodNotAllowed
+from rest_framework.permissions import BasePermission
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -23,7 +24,7 @@ class ApiView(APIView):
     """A view of the API: a token's workspace, JSON in and out, problems for errors."""
 
     authentication_classes = (BearerAuthentication,)
-    permission_classes = (TokenAllows,)
+    permission_classes: tuple[type[BasePermission], ...] = (TokenAllows,)
     parser_classes = (StrictJSONParser,)
     renderer_classes: tuple[type[BaseRenderer], ...] = (JSONRenderer,)
     body_limit = DEFAULT_LIMIT

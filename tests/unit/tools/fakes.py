@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
+from tools.errors import UnknownSecret
 from tools.http import Outbound
 from tools.types import FoundPassage
 
@@ -17,6 +18,7 @@ class FakeContext:
 
     passages: Sequence[FoundPassage] = ()
     client: Outbound | None = None
+    secrets: Mapping[str, str] = field(default_factory=dict)
     slept: list[float] = field(default_factory=list)
     workspace_id: int = 1
     run_id: UUID = field(default_factory=lambda: UUID(int=1))
@@ -31,6 +33,11 @@ class FakeContext:
 
     def now(self) -> datetime:
         return datetime(2026, 1, 1, tzinfo=UTC)
+
+    async def secret(self, name: str, *, host: str = "") -> str:
+        if name not in self.secrets:
+            raise UnknownSecret(name)
+        return self.secrets[name]
 
     async def search(self, query: str, limit: int) -> Sequence[FoundPassage]:
         return self.passages[:limit]

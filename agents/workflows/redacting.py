@@ -1,0 +1,70 @@
+"""Keeping secrets out of what tools give: it becomes the record of a step, is shown, and is read by models."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
+
+from agents.engine.canonical import JSON, message_of
+from agents.engine.errors import NoEffect, Permanent, Retryable
+from agents.engine.messages import Citation, ToolResult
+from agents.engine.outages import DATABASE_ERRORS
+from agents.engine.ports import CallInfo, ToolPort, ToolSpec
+from tools.redaction import Redactor
+
+
+class RedactingTools:
+    """A tool port around another: results and errors leave it without the secrets of the run's workspace."""
+
+    def __init__(self, tools: ToolPort, redactor: Callable[[int], Awaitable[Redactor]]) -> None:
+        self._tools = tools
+        self._redactor = redactor
+
+    def spec(self, name: str) -> ToolSpec:
+        return self._tools.spec(name)
+
+    def specs(self, names: Iterable[str]) -> list[ToolSpec]:
+        return self._tools.specs(names)
+
+    async def call(self, name: str, arguments: JSON, info: CallInfo) -> ToolResult:
+        try:
+            redactor = await self._redactor(info.workspace_id)
+        except DATABASE_ERRORS as error:
+            # Before anything was done: what comes back could not be cleaned.
+            raise NoEffect(f"The workspace's secrets can't be read now: {message_of(error)}") from error
+        try:
+            result = await self._tools.call(name, arguments, info)
+        except Exception as error:
+            told = _without_secrets(error, redactor)
+            if told is error:
+                raise
+            raise told from error
+        return _clean(result, redactor) if redactor else result
+
+
+def _clean(result: ToolResult, redactor: Redactor) -> ToolResult:
+    return replace(
+        result,
+        text=redactor.text(result.text),
+        data=redactor.json(result.data),
+        citations=tuple(
+            Citation(redactor.text(cited.source), redactor.text(cited.title), redactor.text(cited.quote), cited.locator)
+            for cited in result.citations
+        ),
+    )
+
+
+def _without_secrets(error: Exception, redactor: Redactor) -> Exception:
+    """Give the error itself if it tells no secret, else one that says the same without it."""
+    message = message_of(error)
+    clean = redactor.text(message)
+    if clean == message:
+        return error
+    match error:
+        case Retryable():
+            return Retryable(clean, error.retry_after)
+        case Permanent():
+            return Permanent(clean, error.type)
+        case NoEffect():
+            return NoEffect(clean)
+    return Retryable(f"{type(error).__name__}: {clean}")

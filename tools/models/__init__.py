@@ -1,0 +1,5 @@
+"""The tables of the tools."""
+
+from tools.models.secret import Secret
+
+__all__ = ["Secret"]
