@@ -89,6 +89,7 @@ class ScriptedTools:
         return [self.spec(name) for name in names if name in self.functions]
 
     async def call(self, name: str, arguments: JSON, info: CallInfo) -> ToolResult:
+        await info.begin()
         result = await self.functions[name](arguments, info)
         return ToolResult("tool", result, name=name) if isinstance(result, str) else result
 

@@ -8,8 +8,20 @@ from tools import ToolContext, ToolFailed, ToolOutput, tool
         ...
 """
 
-from tools.errors import NoEffect, ToolFailed, ToolRetry
+from tools.declarations import Batch
+from tools.errors import NeedsApproval, NoEffect, ToolFailed, ToolRetry
 from tools.registry import tool
 from tools.types import Citation, Retry, ToolContext, ToolOutput
 
-__all__ = ["Citation", "NoEffect", "Retry", "ToolContext", "ToolFailed", "ToolOutput", "ToolRetry", "tool"]
+__all__ = [
+    "Batch",
+    "Citation",
+    "NeedsApproval",
+    "NoEffect",
+    "Retry",
+    "ToolContext",
+    "ToolFailed",
+    "ToolOutput",
+    "ToolRetry",
+    "tool",
+]

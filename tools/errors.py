@@ -14,7 +14,9 @@ ToolsError
 │   │   └── UnsupportedContent
 │   └── Unreachable         there is no such host
 ├── ToolRetry               it failed now; another attempt may succeed
-│   └── ConnectionFailed    the other side could not be reached, was too slow or broke off
+│   ├── ConnectionFailed    the other side could not be reached, was too slow or broke off
+│   └── ToolTimeout         the tool was not done within its time
+├── NeedsApproval           a person has to allow this call first
 ├── NoEffect                an unsafe tool failed before it had any effect
 ├── BadResult               the tool returned what is no result: a mistake in the tool
 └── BadTool                 a tool was declared wrongly: a mistake found at start
@@ -38,6 +40,10 @@ class ToolRetry(ToolsError):
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class NeedsApproval(ToolsError):
+    """The tool found out that a person has to allow this call first; the message says why. It has done nothing yet."""
 
 
 class NoEffect(ToolsError):
@@ -102,3 +108,7 @@ class UnsupportedContent(BadResponse):
 
 class ConnectionFailed(ToolRetry):
     """The other side could not be reached, was too slow or broke off."""
+
+
+class ToolTimeout(ToolRetry):
+    """The tool was not done within its time."""

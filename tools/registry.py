@@ -5,15 +5,25 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, overload
 
-from tools.docstrings import describe
+from tools.chain import Call, Handler, compose
+from tools.declarations import (
+    NO_LIMITS,
+    Approval,
+    Batch,
+    Isolation,
+    LimitKeys,
+    Limits,
+    check_approval,
+    check_cache,
+    read_limits,
+)
+from tools.docstrings import Described, describe
 from tools.errors import BadTool, DuplicateTool, UnknownTool
-from tools.results import to_output
-from tools.schema import Parameters, read_parameters
-from tools.threads import run_in_thread
+from tools.schema import Parameters, read_batch_parameters, read_parameters
 from tools.types import JSON, Durable, Effect, Kind, ToolContext, ToolOutput, Trust
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -38,7 +48,7 @@ class RetryPolicy(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A function that agents may call, with what was declared about it."""
+    """A function that agents may call, with what was declared about it, and the chain that carries its calls out."""
 
     name: str
     description: str
@@ -50,6 +60,21 @@ class Tool:
     timeout: float
     retry: RetryPolicy | None
     durable: Durable
+    limits: Limits = NO_LIMITS
+    cache: float = 0.0
+    batch: Batch | None = None
+    isolation: Isolation = "thread"
+    approval: Approval = "when_tainted"
+    per_run: bool = False
+    handler: Handler = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "handler", compose(self))
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether equal calls may be answered by one: the same is done by once as by often, and no pause is meant."""
+        return self.effect == "none" and not self.durable
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -61,14 +86,9 @@ class Tool:
         return self.parameters.validate(self.name, arguments)
 
     async def run(self, arguments: JSON, context: ToolContext) -> ToolOutput:
-        """Validate the arguments, call the function where it belongs, and bring its result into form."""
-        values = self.validate(arguments)
-        given = (context,) if self.parameters.wants_context else ()
-        if inspect.iscoroutinefunction(self.function):
-            result = await self.function(*given, **values)
-        else:
-            result = await run_in_thread(self.function, *given, **values)
-        return to_output(self.name, result)
+        """Carry one call out, through the tool's chain."""
+        output: ToolOutput = await self.handler(Call(self, arguments, context))
+        return output
 
 
 class Registry:
@@ -120,6 +140,12 @@ def tool(
     timeout: float = 60.0,
     retry: RetryPolicy | None = None,
     durable: Durable = "",
+    limits: Sequence[str] | LimitKeys = (),
+    cache: float = 0.0,
+    batch: Batch | None = None,
+    isolation: Isolation | None = None,
+    approval: Approval = "when_tainted",
+    per_run: bool = False,
     into: Registry = registry,
 ) -> Callable[[F], F]: ...
 
@@ -130,6 +156,11 @@ def tool(function: F | None = None, /, **options: Any) -> F | Callable[[F], F]:
     The name is the function's, the description its docstring, the schema its annotations. What is not declared is
     taken to be dangerous: repeating it does harm (`effect="unsafe"`), strangers may have written what it returns
     (`trust="untrusted"`). `timeout` is in seconds, `retry` says how often a failed attempt is repeated.
+
+    `limits` names the limits its calls count for, with arguments in braces: `["host:{host}"]`. `cache` is for how many
+    seconds a result serves equal calls of the same workspace (and run, if `per_run`). With `batch` the function takes a
+    list of calls. `isolation` is where it runs, by default where its kind of function belongs. `approval` says when a
+    person has to allow a call.
     """
     if function is not None:
         return _register(function)
@@ -155,6 +186,12 @@ def make_tool(
     timeout: float = 60.0,
     retry: RetryPolicy | None = None,
     durable: Durable = "",
+    limits: Sequence[str] | LimitKeys = (),
+    cache: float = 0.0,
+    batch: Batch | None = None,
+    isolation: Isolation | None = None,
+    approval: Approval = "when_tainted",
+    per_run: bool = False,
 ) -> Tool:
     """Make a tool without registering it; raises BadTool with the reason why a function can't be one."""
     origin = _origin(function)
@@ -167,21 +204,44 @@ def make_tool(
     _check_choice(origin, "durable", durable, Durable)
     if not (math.isfinite(timeout) and timeout > 0):
         raise BadTool(f"{origin} declares timeout={timeout!r}; it is a number of seconds over 0.")
+    check_cache(origin, cache, effect)
+    check_approval(origin, approval)
     described = describe(function)
     if not described.text:
         raise BadTool(f"{origin} has no docstring; it is how models know what the tool is for.")
+    parameters = _parameters(function, described, batch)
     return Tool(
         name=name,
         description=described.text,
         function=function,
-        parameters=read_parameters(function, described),
+        parameters=parameters,
         effect=effect,
         trust=trust,
         kind=kind,
         timeout=timeout,
         retry=retry,
         durable=durable,
+        limits=read_limits(origin, limits, set(parameters.schema.get("properties", {}))),
+        cache=cache,
+        batch=batch,
+        isolation=_isolation(origin, function, isolation),
+        approval=approval,
+        per_run=per_run,
     )
+
+
+def _parameters(function: Callable[..., Any], described: Described, batch: Batch | None) -> Parameters:
+    return read_batch_parameters(function, described) if batch else read_parameters(function, described)
+
+
+def _isolation(origin: str, function: Callable[..., Any], declared: Isolation | None) -> Isolation:
+    natural: Isolation = "async" if inspect.iscoroutinefunction(function) else "thread"
+    if declared is None:
+        return natural
+    _check_choice(origin, "isolation", declared, Isolation)
+    if declared != natural:
+        raise BadTool(f"{origin} declares isolation={declared!r}; what runs this function is {natural!r}.")
+    return declared
 
 
 def _check_choice(origin: str, option: str, value: str, choices: Any) -> None:

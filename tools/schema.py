@@ -37,6 +37,36 @@ class Parameters:
         return {name: getattr(parsed, field) for field, name in self.names.items()}
 
 
+@dataclass(frozen=True, slots=True)
+class BatchParameters(Parameters):
+    """The parameters of one call of a tool that takes a list of them: the fields of the list's items."""
+
+    def validate(self, tool: str, arguments: JSON) -> dict[str, Any]:
+        """Give the item that the arguments make, as `calls`; raises InvalidArguments."""
+        try:
+            return {"calls": self.model.model_validate(arguments)}
+        except ValidationError as error:
+            raise InvalidArguments(f"The arguments of {tool} are not right. {_explain(error)}") from error
+
+
+def read_batch_parameters(function: Callable[..., object], described: Described) -> BatchParameters:
+    """Read the signature of a function that takes many calls at once; raises BadTool where it does not."""
+    name = getattr(function, "__qualname__", repr(function))
+    hints = _hints(function, name)
+    parameters = list(inspect.signature(function).parameters.values())
+    listed = hints.get(parameters[0].name) if len(parameters) == 1 else None
+    items = typing.get_args(listed) if typing.get_origin(listed) is list else ()
+    if not (items and isinstance(items[0], type) and issubclass(items[0], BaseModel)):
+        raise BadTool(f"{name} declares batch; it takes one parameter, a list of a pydantic model: one for each call.")
+    _check_documented(name, described, [parameters[0].name])
+    try:
+        schema = items[0].model_json_schema()
+    except (PydanticSchemaGenerationError, PydanticInvalidForJsonSchema, PydanticUserError) as error:
+        raise BadTool(f"The parameters of {name} have no JSON schema: {error}") from error
+    names = {"calls": parameters[0].name}
+    return BatchParameters(items[0], names, _without_titles(schema), wants_context=False)
+
+
 def read_parameters(function: Callable[..., object], described: Described) -> Parameters:
     """Read the signature; raises BadTool where a model could not call the function."""
     name = getattr(function, "__qualname__", repr(function))

@@ -50,11 +50,15 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class ToolOutput:
-    """A tool's answer: `text` is what the model reads, `data` what code reads."""
+    """A tool's answer: `text` is what the model reads, `data` what code reads.
+
+    `cached` says that the function was not called for it: an equal call's answer was kept, or under way.
+    """
 
     text: str
     data: JSON = None
     citations: tuple[Citation, ...] = ()
+    cached: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,9 @@ class ToolContext(Protocol):
     """What a tool knows of its call and may ask of its surroundings.
 
     A tool gets it by annotating its first parameter with this type. `idempotency_key` is the same in every attempt of
-    the same step: hand it to services that know such keys. `deadline` is in the event loop's seconds.
+    the same step: hand it to services that know such keys. `deadline` is in the event loop's seconds, None until the
+    call begins. `worker_id` is that of the process's row among the workers; `is_resumed` says that the run was away in
+    between, so that this call may have been waiting before.
     """
 
     @property
@@ -96,6 +102,23 @@ class ToolContext(Protocol):
 
     @property
     def deadline(self) -> float | None: ...
+
+    @property
+    def worker_id(self) -> int: ...
+
+    @property
+    def is_resumed(self) -> bool: ...
+
+    async def begin(self) -> None:
+        """Let the call count from here on. The chain does it; a tool has begun when its function is called."""
+        ...
+
+    async def wait_until(self, due: datetime, what: str) -> None:
+        """Wait until a place is free in the limit `what`. If that takes long the run parks, and the call is made anew.
+
+        Only before `begin`.
+        """
+        ...
 
     @property
     def http(self) -> Outbound:

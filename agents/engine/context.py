@@ -134,6 +134,7 @@ class Context:
             effect=spec.effect if spec else "none",
             retry=retry or (spec.retry if spec else None) or STEP_RETRY,
             timeout=timeout if timeout is not None else (spec.timeout if spec else None),
+            begins_itself=spec is not None,
         )
         try:
             key, outcome = await perform(x, scope, plan, execute)
@@ -314,14 +315,25 @@ class Context:
 
     def _call_info(self, attempt: Attempt) -> CallInfo:
         x = self._x
+
+        async def begin() -> float | None:
+            await attempt.begin()
+            return attempt.deadline
+
+        async def wait_until(due: datetime, what: str) -> None:
+            await x.wait_until(attempt.key, due, what, kind="slot")
+
         return CallInfo(
             workspace_id=x.claimed.workspace_id,
             run_id=x.id,
             step_key=attempt.key,
             attempt=attempt.number,
             idempotency_key=attempt.idempotency_key,
-            deadline=attempt.deadline,
             now=x.host.clock.now,
+            worker_id=x.host.journal.worker_id,
+            is_resumed=not x.claimed.is_fresh,
+            begin=begin,
+            wait_until=wait_until,
         )
 
     def _enter(self, what: str) -> Scope:

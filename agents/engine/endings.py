@@ -122,7 +122,10 @@ def _reason(waits: Sequence[WaitRecord]) -> str:
                 phrases.append(f"outcome of {wait.name} unknown: done, retry or give up?")
             case "worker":
                 phrases.append(f"waiting for a worker that knows the workflow {wait.name}")
-            case "event" | "person" | "slot":
+            case "slot":
+                at = f", about {_clock_time(wait.due_at)}" if wait.due_at else ""
+                phrases.append(f"waiting: limit {wait.name}{at}")
+            case "event" | "person":
                 phrases.append(f"waiting: {wait.kind} {wait.name}".rstrip())
     timers = sorted((wait.due_at, wait.name) for wait in waits if wait.due_at is not None and wait.kind == "timer")
     if timers:

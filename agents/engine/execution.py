@@ -302,11 +302,13 @@ class Execution:
             if self.sealed:
                 raise Sealed
 
-    async def wait_until(self, key: str, due: datetime, why: str = "timer") -> None:
+    async def wait_until(
+        self, key: str, due: datetime, why: str = "timer", kind: Literal["timer", "slot"] = "timer"
+    ) -> None:
         """Wait for a time, in memory or parked."""
         if self.sealed:
             raise Sealed
-        await self.waiting.until(key, due, why)
+        await self.waiting.until(key, due, why, kind)
 
     async def message(self, name: str, wait: WaitRecord, join: str = "") -> MessageRecord:
         """Wait for a message of this name, or take one that came early."""

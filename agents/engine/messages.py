@@ -132,12 +132,16 @@ class Reply(Message):
 
 @dataclass(frozen=True)
 class ToolResult(Message):
-    """What a tool answered. `ok` is False when the tool failed in a way that the model may read."""
+    """What a tool answered. `ok` is False when the tool failed in a way that the model may read.
+
+    `cached` says that an equal call's answer served: the tool was not called for this one.
+    """
 
     ok: bool = True
     data: JSON = None
     citations: tuple[Citation, ...] = ()
     step_key: str = ""
+    cached: bool = False
 
     def to_json(self) -> JSON:
         return {
@@ -147,7 +151,7 @@ class ToolResult(Message):
             "citations": [citation.to_json() for citation in self.citations],
             "name": self.name,
             "call_id": self.call_id,
-        }
+        } | ({"cached": True} if self.cached else {})
 
     @classmethod
     def from_json(cls, data: JSON, step_key: str = "") -> ToolResult:
@@ -160,6 +164,7 @@ class ToolResult(Message):
             data=data["data"],
             citations=tuple(Citation.from_json(citation) for citation in data["citations"]),
             step_key=step_key,
+            cached=data.get("cached", False),
         )
 
 

@@ -19,6 +19,7 @@ class Plan:
     """What the code asks for: a step's identity, and how it is to be executed.
 
     `name` is counted in the scope, `title` is shown; `input` is JSON for the record; `timeout` in seconds.
+    `begins_itself` says that the executor may wait, even parked, before it acts, and calls Attempt.begin when it does.
     """
 
     kind: str
@@ -30,11 +31,20 @@ class Plan:
     effect: Effect = "none"
     retry: Retry = field(default_factory=Retry)
     timeout: float | None = None
+    begins_itself: bool = False
+
+
+async def _has_begun() -> None:
+    """Begin what had begun before it was handed to its executor."""
 
 
 @dataclass(slots=True)
 class Attempt:
-    """One attempt, as the function that executes it sees it. It may leave its usage and artifacts here."""
+    """One attempt, as the function that executes it sees it. It may leave its usage and artifacts here.
+
+    `begin` records the start and, of an unsafe step, commits it; the step's time runs from there. What an executor did
+    before does not count: if its run leaves the worker, it is called anew, in the same attempt.
+    """
 
     key: str
     number: int
@@ -43,6 +53,7 @@ class Attempt:
     stream: Callable[[str], None]
     usage: Usage | None = None
     artifact: ArtifactRecord | None = None
+    begin: Callable[[], Awaitable[None]] = _has_begun
 
     @property
     def idempotency_key(self) -> str:
@@ -57,13 +68,15 @@ Executor = Callable[[Attempt], Awaitable[Any]]
 class OpenStep:
     """A step that is being executed, its latest record, and the text it has streamed.
 
-    `is_over` says that this attempt has ended, though its end may not be committed yet.
+    `is_over` says that this attempt has ended, though its end may not be committed yet; `has_begun` is False while the
+    executor of a step that begins itself still waits.
     """
 
     record: StepRecord
     streamed: list[str]
     deadline: float | None = None
     is_over: bool = False
+    has_begun: bool = True
 
     @property
     def is_unsafe(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -61,26 +61,43 @@ class ModelRequest:
     run_id: UUID = NO_RUN
     step_key: str = ""
     deadline: float | None = None
+    info: CallInfo | None = None
+
+
+async def _begin_at_once() -> float | None:
+    return None
+
+
+async def _never_wait(due: datetime, what: str) -> None:
+    raise NotImplementedError("This call can't wait for a limit.")
 
 
 @dataclass(frozen=True, slots=True)
 class CallInfo:
-    """Where a tool call comes from. `idempotency_key` is the same in every attempt of the step."""
+    """Where a call comes from, and how it begins. `idempotency_key` is the same in every attempt of the step.
+
+    Whoever carries the call out awaits `begin` when it is about to act: the step's time runs from there, and its
+    deadline in the event loop's seconds comes back. Before, it may await `wait_until(due, what)`, where the run parks
+    if that takes long; the call is then made anew, with `is_resumed`. `worker_id` is that of the worker's row.
+    """
 
     workspace_id: int
     run_id: UUID
     step_key: str
     attempt: int
     idempotency_key: str
-    deadline: float | None
     now: Callable[[], datetime]
+    worker_id: int = 0
+    is_resumed: bool = False
+    begin: Callable[[], Awaitable[float | None]] = _begin_at_once
+    wait_until: Callable[[datetime, str], Awaitable[None]] = _never_wait
 
 
 class ModelPort(Protocol):
     """Access to models."""
 
     async def respond(self, request: ModelRequest, stream: Callable[[str], None]) -> Reply:
-        """Ask the model once. Text is handed to `stream` as it comes.
+        """Ask the model once, after `request.info.begin`. Text is handed to `stream` as it comes.
 
         Raises Retryable for what may pass, Permanent for what will not.
         """
@@ -103,7 +120,7 @@ class ToolPort(Protocol):
         ...
 
     async def call(self, name: str, arguments: JSON, info: CallInfo) -> ToolResult:
-        """Call a tool once. A failure that the model may read is a ToolResult with ok=False.
+        """Call a tool once, beginning by `info.begin`. A failure that the model may read is a ToolResult with ok=False.
 
         Raises Retryable for what may pass, Permanent for what will not, NoEffect if surely nothing was done.
         """

@@ -85,14 +85,14 @@ async def _execute(x: Execution, key: str, plan: Plan, execute: Executor, record
     elif record is None:
         record = new_step(x, key, plan)
     elif record.status == "retrying":
-        record = await _next_attempt(x, record)
+        record = await _next_attempt(x, record, plan)
     elif plan.effect == "unsafe":
         decided = await ask_for_outcome(x, record, plan)
         if decided.is_done:
             return decided
-        record = await _next_attempt(x, decided)
+        record = await _next_attempt(x, decided, plan)
     else:
-        record = _note_interruption(x, record)
+        record = _note_interruption(x, record, plan)
     return await _attempt_until_done(x, record, plan, execute)
 
 
@@ -100,14 +100,14 @@ async def _attempt_until_done(x: Execution, record: StepRecord, plan: Plan, exec
     while True:
         if not x.is_open:
             await x.gate()
-        step = x.open[record.key] = OpenStep(record, [])
+        step = OpenStep(record, [], has_begun=False)
         try:
             try:
-                if plan.effect == "unsafe":
-                    await _declare_intent(x, record)
+                if plan.begins_itself:
+                    attempt, text = await _attempt_when_ready(x, step, plan, execute)
                 else:
-                    x.host.starts.add(x, step)
-                attempt, text = await _attempt(x, step, plan, execute)
+                    await _begin(x, step, plan)
+                    attempt, text = await _attempt(x, step, plan, execute)
             except Unwritable:
                 raise  # The intent is not in the tables: nothing to record an attempt of.
             except Exception as error:
@@ -121,6 +121,27 @@ async def _attempt_until_done(x: Execution, record: StepRecord, plan: Plan, exec
         finally:
             if x.open.get(record.key) is step and not x.sealed:
                 del x.open[record.key]
+
+
+async def _begin(x: Execution, step: OpenStep, plan: Plan) -> None:
+    """Open the step: from here on its attempt counts."""
+    step.has_begun = True
+    x.open[step.record.key] = step
+    if plan.effect == "unsafe":
+        await _declare_intent(x, step.record)
+    else:
+        x.host.starts.add(x, step)
+
+
+async def _begin_when_ready(x: Execution, step: OpenStep, plan: Plan) -> None:
+    """Open a step whose executor may have waited: nothing of it is stored yet, and by now it may be held or stopped."""
+    if not x.is_open:
+        await x.gate()
+    if step.record.status == "retrying":
+        step.record = _begun_anew(x, step.record)
+    elif not step.record.is_put:
+        step.record.started_at = x.stamp()
+    await _begin(x, step, plan)
 
 
 class Starts:
@@ -170,31 +191,55 @@ async def _declare_intent(x: Execution, record: StepRecord) -> None:
         raise NotBegun("Declaring the step took too long.")
 
 
-async def _attempt(x: Execution, step: OpenStep, plan: Plan, execute: Executor) -> tuple[Attempt, str]:
-    record = step.record
-    loop = asyncio.get_running_loop()
+def _new_attempt(x: Execution, step: OpenStep, number: int) -> Attempt:
+    key = step.record.key
 
     def stream(text: str) -> None:
         step.streamed.append(text)
-        x.host.ports.partials.append(x.id, record.key, record.attempt, text)
+        x.host.ports.partials.append(x.id, key, number, text)
 
-    attempt = Attempt(
-        key=record.key,
-        number=record.attempt,
-        run_id=x.id,
-        deadline=None if plan.timeout is None else loop.time() + plan.timeout,
-        stream=stream,
-    )
-    step.deadline = attempt.deadline
+    return Attempt(key=key, number=number, run_id=x.id, deadline=None, stream=stream)
+
+
+async def _attempt(x: Execution, step: OpenStep, plan: Plan, execute: Executor) -> tuple[Attempt, str]:
+    attempt = _new_attempt(x, step, step.record.attempt)
     if plan.timeout is None:
         return attempt, encode(await execute(attempt))
+    attempt.deadline = step.deadline = asyncio.get_running_loop().time() + plan.timeout
     try:
         async with asyncio.timeout_at(attempt.deadline) as limit:
             return attempt, encode(await execute(attempt))
     except TimeoutError as error:
         if limit.expired():
-            raise StepTimeout("StepTimeout", f"not done within {plan.timeout:g} s", record.key) from error
+            raise _out_of_time(step, plan) from error
         raise
+
+
+async def _attempt_when_ready(x: Execution, step: OpenStep, plan: Plan, execute: Executor) -> tuple[Attempt, str]:
+    """Execute an attempt that begins itself: what it waits for before is neither recorded nor taken from its time."""
+    attempt = _new_attempt(x, step, step.record.attempt + (step.record.status == "retrying"))
+    limit = asyncio.timeout(None)
+
+    async def begin() -> None:
+        if step.has_begun:
+            return
+        await _begin_when_ready(x, step, plan)
+        if plan.timeout is not None:
+            attempt.deadline = step.deadline = asyncio.get_running_loop().time() + plan.timeout
+            limit.reschedule(attempt.deadline)
+
+    attempt.begin = begin
+    try:
+        async with limit:
+            return attempt, encode(await execute(attempt))
+    except TimeoutError as error:
+        if limit.expired():
+            raise _out_of_time(step, plan) from error
+        raise
+
+
+def _out_of_time(step: OpenStep, plan: Plan) -> StepTimeout:
+    return StepTimeout("StepTimeout", f"not done within {plan.timeout:g} s", step.record.key)
 
 
 async def _record_success(x: Execution, step: OpenStep, attempt: Attempt, text: str) -> StepRecord:
@@ -235,9 +280,9 @@ async def _after_failure(x: Execution, step: OpenStep, plan: Plan, error: Except
     step.is_over = True
     x.open.pop(record.key, None)
     described = _describe(error)
-    if plan.effect == "unsafe" and not isinstance(error, NoEffect):
+    if plan.effect == "unsafe" and step.has_begun and not isinstance(error, NoEffect):
         record = await ask_for_outcome(x, record, plan, described)
-        return record if record.is_done else await _next_attempt(x, record)
+        return record if record.is_done else await _next_attempt(x, record, plan)
     failures = _failures(record) + 1
     pause = None
     if isinstance(error, NotBegun):
@@ -257,7 +302,7 @@ async def _after_failure(x: Execution, step: OpenStep, plan: Plan, error: Except
     log_step(x, "step_retrying", record, error=described, delay=round(pause, 3))
     if pause > x.host.short_pause:
         await x.commit()
-    return await _next_attempt(x, record)
+    return await _next_attempt(x, record, plan)
 
 
 async def _after_blocks(x: Execution, blocked: MessageRecord | None, record: StepRecord, plan: Plan) -> StepRecord:
@@ -265,25 +310,33 @@ async def _after_blocks(x: Execution, blocked: MessageRecord | None, record: Ste
     while blocked is not None and not record.is_done:
         x.change().consumed.append(blocked.id)
         if record.status == "retrying":
-            record = update_step(x, record, status="running", attempt=record.attempt + 1)
+            record = _begun_anew(x, record)
         record = await _after_failure(x, OpenStep(record, []), plan, LoopBlocked(**decode(blocked.data)))
         blocked = x.waiting.early(blocked_name(record.key))
     return record
 
 
-async def _next_attempt(x: Execution, record: StepRecord) -> StepRecord:
-    """Begin the next attempt once its time has come."""
+async def _next_attempt(x: Execution, record: StepRecord, plan: Plan) -> StepRecord:
+    """Begin the next attempt once its time has come, unless it begins itself."""
     await x.wait_until(record.key, _retry_at(record), "retry")
     # Held here, by a pause or a stop, the step is between two attempts: none was interrupted.
     await x.gate()
+    return record if plan.begins_itself else _begun_anew(x, record)
+
+
+def _begun_anew(x: Execution, record: StepRecord) -> StepRecord:
     return update_step(x, record, status="running", attempt=record.attempt + 1)
 
 
-def _note_interruption(x: Execution, record: StepRecord) -> StepRecord:
+def _note_interruption(x: Execution, record: StepRecord, plan: Plan) -> StepRecord:
     """An earlier attempt has a start and no end: a crash or a stop ended it."""
-    entry = {"type": "Interrupted", "message": "The worker went away.", "number": record.attempt, "at": x.stamp()}
+    now = x.stamp()
+    entry = {"type": "Interrupted", "message": "The worker went away.", "number": record.attempt, "at": now}
     log_step(x, "step_interrupted", record)
     x.change().streamed.append(record.key)
+    if plan.begins_itself:
+        attempts = with_entry(record, {**entry, "retry_at": now})
+        return update_step(x, record, status="retrying", attempts=attempts, finished_at=None)
     return update_step(
         x, record, status="running", attempt=record.attempt + 1, attempts=with_entry(record, entry), finished_at=None
     )

@@ -7,7 +7,7 @@ from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from agents.engine.branches import Branches
 from agents.engine.clock import Clock
@@ -34,10 +34,12 @@ class Waiting:
         self._early: dict[str, deque[MessageRecord]] = defaultdict(deque)
         self._seen: set[int] = set()
 
-    async def until(self, key: str, due: datetime, why: str = "timer") -> None:
-        """Wait for a time."""
+    async def until(
+        self, key: str, due: datetime, why: str = "timer", kind: Literal["timer", "slot"] = "timer"
+    ) -> None:
+        """Wait for a time; of kind "slot", `why` names the limit that gives a place then."""
         if due > self._clock.now():
-            await self._wait(key, WaitRecord("timer", key=key, name=why, due_at=due))
+            await self._wait(key, WaitRecord(kind, key=key, name=why[:200], due_at=due))
 
     async def message(self, name: str, wait: WaitRecord, join: str = "") -> MessageRecord:
         """Wait for a message of this name, or take one that came early."""

@@ -30,13 +30,14 @@ class Reveal(Protocol):
     def __call__(self, workspace_id: int, name: str, host: str = "", /) -> Awaitable[str]: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CallContext:
     """What a tool called by a run gets to see: the engine's CallInfo, a search, secrets and the outbound client."""
 
     info: CallInfo
     find: Search
     reveal: Reveal
+    deadline: float | None = None
 
     @property
     def workspace_id(self) -> int:
@@ -55,8 +56,18 @@ class CallContext:
         return self.info.idempotency_key
 
     @property
-    def deadline(self) -> float | None:
-        return self.info.deadline
+    def worker_id(self) -> int:
+        return self.info.worker_id
+
+    @property
+    def is_resumed(self) -> bool:
+        return self.info.is_resumed
+
+    async def begin(self) -> None:
+        self.deadline = await self.info.begin()
+
+    async def wait_until(self, due: datetime, what: str) -> None:
+        await self.info.wait_until(due, what)
 
     @property
     def http(self) -> Outbound:
@@ -107,6 +118,11 @@ class RegistryToolPort:
             output = await self._tools.get(name).run(arguments, context)
         except tools.ToolFailed as error:
             return ToolResult(role="tool", text=str(error), name=name, ok=False)
+        except tools.NeedsApproval as error:
+            # Nobody was asked, so nothing is done: what a tool finds out by itself never lets it act.
+            return ToolResult(role="tool", text=f"A person has to allow this first: {error}", name=name, ok=False)
+        except tools.ToolTimeout as error:
+            raise engine.StepTimeout("StepTimeout", str(error), info.step_key) from error
         except tools.ToolRetry as error:
             raise engine.Retryable(str(error), error.retry_after) from error
         except tools.NoEffect as error:
@@ -139,4 +155,5 @@ def _result(name: str, output: ToolOutput) -> ToolResult:
         name=name,
         data=output.data,
         citations=tuple(Citation(c.source, c.title, c.quote, c.locator) for c in output.citations),
+        cached=output.cached,
     )

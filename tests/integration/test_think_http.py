@@ -290,6 +290,7 @@ class _Lookup:
         return [LOOKUP for name in names if name == "lookup"]
 
     async def call(self, name: str, arguments: Any, info: CallInfo) -> ToolResult:
+        await info.begin()
         cited = (Citation(f"https://dictionary.example/{arguments['word']}", "Dictionary"),)
         return ToolResult("tool", f"{arguments['word']}: a word", name=name, citations=cited)
 

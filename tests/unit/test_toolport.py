@@ -25,14 +25,17 @@ NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
 
 def info(deadline: float | None = None) -> CallInfo:
+    async def begin() -> float | None:
+        return deadline
+
     return CallInfo(
         workspace_id=3,
         run_id=UUID(int=9),
         step_key="tool:x#0",
         attempt=1,
         idempotency_key="key-1",
-        deadline=deadline,
         now=lambda: NOW,
+        begin=begin,
     )
 
 

@@ -25,6 +25,16 @@ class FakeContext:
     step_key: str = "tool:x#0"
     idempotency_key: str = "key"
     deadline: float | None = None
+    worker_id: int = 0
+    is_resumed: bool = False
+    begun: int = 0
+    waited: list[tuple[datetime, str]] = field(default_factory=list)
+
+    async def begin(self) -> None:
+        self.begun += 1
+
+    async def wait_until(self, due: datetime, what: str) -> None:
+        self.waited.append((due, what))
 
     @property
     def http(self) -> Outbound:

@@ -20,7 +20,7 @@ from tools.redaction import Redactor
 pytestmark = pytest.mark.anyio
 
 VALUE = "sk-0123456789"
-INFO = CallInfo(3, UUID(int=9), "tool:x#0", 1, "key", None, lambda: datetime.now(UTC))
+INFO = CallInfo(3, UUID(int=9), "tool:x#0", 1, "key", lambda: datetime.now(UTC))
 
 
 def port(function: Callable[[JSON, CallInfo], Awaitable[ToolResult | str]], *known: str) -> RedactingTools:
