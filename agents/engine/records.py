@@ -97,6 +97,18 @@ class StepRecord:
     def is_done(self) -> bool:
         return self.status in ("succeeded", "failed")
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether its first attempt succeeded, and it used no model and has no large outcome."""
+        return (
+            self.status == "succeeded"
+            and self.attempt == 1
+            and self.attempts is None
+            and self.large is None
+            and self.cost_microusd is None
+            and not (self.input_tokens or self.output_tokens)
+        )
+
 
 class EventRecord(NamedTuple):
     """An entry for the run's log; its number is given when it is written. `data` is JSON text."""

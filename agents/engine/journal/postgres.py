@@ -15,7 +15,7 @@ import psycopg
 
 from agents.engine.connecting import with_patience
 from agents.engine.journal import postgres_statements as sql
-from agents.engine.journal.store import RUN_COST_US, NewRun, Store, typed_errors
+from agents.engine.journal.store import RUN_COST_US, NewRun, StepWrites, Store, typed_errors
 from agents.engine.records import (
     Change,
     Claimed,
@@ -121,10 +121,15 @@ class PostgresStore(Store):
                 " WHERE s.run_id=v.run_id AND s.key=v.key AND NOT s.superseded",
                 _columns(superseded),
             )
-        steps = [(change.run_id, step) for change in changes for step in change.steps.values()]
-        if new := [(run_id, *sql.columns_of_new_step(step)) for run_id, step in steps if not step.is_stored]:
+        steps = StepWrites.of(changes)
+        if steps.plain:
+            plain = [(run_id, *sql.columns_of_plain_step(step)) for run_id, step in steps.plain]
+            execute(sql.INSERT_PLAIN_STEPS, (_json(("run_id", *sql.PLAIN_STEP), plain),))
+        if steps.new:
+            new = [(run_id, *sql.columns_of_new_step(step)) for run_id, step in steps.new]
             execute(sql.INSERT_STEPS, (_json(("run_id", *sql.NEW_STEP), new),))
-        if old := [(run_id, *sql.changes_of_step(step)) for run_id, step in steps if step.is_stored]:
+        if steps.old:
+            old = [(run_id, *sql.changes_of_step(step)) for run_id, step in steps.old]
             execute(sql.UPDATE_STEPS, (_json(("run_id", *sql.STEP_CHANGES), old),))
         if larges := [(large.id, c.run_id, large.data) for c in changes for large in c.larges]:
             execute(

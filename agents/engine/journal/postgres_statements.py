@@ -67,6 +67,10 @@ STEP_CHANGES = {
     "finished_at": "timestamptz",
 }
 NEW_STEP = {"kind": "text", "name": "text", "started_at": "timestamptz", **STEP_CHANGES}
+PLAIN_STEP = {
+    name: NEW_STEP[name]
+    for name in ("key", "kind", "name", "label", "effect", "digest", "input", "outcome", "started_at", "finished_at")
+}
 ARTIFACT = {
     "id": "uuid",
     "key": "text",
@@ -120,6 +124,12 @@ INSERT_RUNS = _insert(
     "'queued', '', '', 0, 0, 1, 0, 0, 0, 0, 'run', '[]'::jsonb, '', ''",
 )
 INSERT_STEPS = _insert("agents_step", {"run_id": "uuid", **NEW_STEP}, "superseded", "FALSE")
+INSERT_PLAIN_STEPS = _insert(
+    "agents_step",
+    {"run_id": "uuid", **PLAIN_STEP},
+    "status, attempt, input_tokens, output_tokens, superseded",
+    "'succeeded', 1, 0, 0, FALSE",
+)
 UPDATE_STEPS = _update(
     "agents_step",
     [*STEP_CHANGES][1:],
@@ -136,6 +146,7 @@ INSERT_MESSAGES = (
 counters_of = attrgetter(*RUN_COUNTERS)
 columns_of_run = attrgetter(*RUN_COLUMNS)
 columns_of_new_step = attrgetter(*NEW_STEP)
+columns_of_plain_step = attrgetter(*PLAIN_STEP)
 changes_of_step = attrgetter(*STEP_CHANGES)
 columns_of_artifact = attrgetter(*ARTIFACT)
 CLAIM = """

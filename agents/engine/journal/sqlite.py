@@ -18,7 +18,7 @@ from uuid import UUID
 import orjson
 
 from agents.engine.journal import sqlite_statements as sql
-from agents.engine.journal.store import RUN_COST_US, NewRun, Store, typed_errors
+from agents.engine.journal.store import RUN_COST_US, NewRun, StepWrites, Store, typed_errors
 from agents.engine.records import (
     Change,
     Claimed,
@@ -150,16 +150,13 @@ class SqliteStore(Store):
         run = self.connection.executemany
         if superseded := [(c.run_id.hex, key) for c in changes for key in c.superseded]:
             run("UPDATE agents_step SET superseded=1 WHERE run_id=? AND key=? AND NOT superseded", superseded)
-        steps = [(change.run_id.hex, step) for change in changes for step in change.steps.values()]
+        steps = StepWrites.of(changes)
+        sql.INSERT_PLAIN_STEPS.write(self.connection, [_plain_step_row(id.hex, step) for id, step in steps.plain])
         sql.INSERT_STEPS.write(
             self.connection,
-            [
-                (*_step_row(id, step), step.kind, step.name, _stamp(step.started_at))
-                for id, step in steps
-                if not step.is_stored
-            ],
+            [(*_step_row(id.hex, step), step.kind, step.name, _stamp(step.started_at)) for id, step in steps.new],
         )
-        sql.UPDATE_STEPS.write(self.connection, [_step_row(id, step) for id, step in steps if step.is_stored])
+        sql.UPDATE_STEPS.write(self.connection, [_step_row(id.hex, step) for id, step in steps.old])
         if larges := [(large.id.hex, c.run_id.hex, large.data) for c in changes for large in c.larges]:
             run("INSERT INTO agents_largeoutcome (id, run_id, data) VALUES (?,?,?)", larges)
         if consumed := [(_stamp(now), id) for c in changes for id in c.consumed]:
@@ -334,6 +331,22 @@ def _step_row(run_id: str, step: StepRecord) -> tuple[Any, ...]:
         step.input_tokens,
         step.output_tokens,
         step.cost_microusd,
+        _stamp(step.finished_at),
+    )
+
+
+def _plain_step_row(run_id: str, step: StepRecord) -> tuple[Any, ...]:
+    return (
+        run_id,
+        step.key,
+        step.kind,
+        step.name,
+        step.label,
+        step.effect,
+        step.digest,
+        step.input,
+        step.outcome,
+        _stamp(step.started_at),
         _stamp(step.finished_at),
     )
 

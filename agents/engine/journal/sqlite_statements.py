@@ -71,6 +71,11 @@ INSERT_STEPS = Bulk(
     f"INSERT INTO agents_step (run_id, key, {', '.join(STEP_CHANGES)}, kind, name, started_at, superseded)",
     "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,0)",
 )
+INSERT_PLAIN_STEPS = Bulk(
+    "INSERT INTO agents_step (run_id, key, kind, name, label, effect, digest, input, outcome, started_at, finished_at,"
+    " status, attempt, input_tokens, output_tokens, superseded)",
+    "(?,?,?,?,?,?,?,?,?,?,?,'succeeded',1,0,0,0)",
+)
 UPDATE_STEPS = _update("agents_step", ("run_id", "key"), STEP_CHANGES, " AND NOT agents_step.superseded")
 COUNTERS = ("wakes", "last_event", "steps_done", "input_tokens", "output_tokens", "cost_microusd")
 RUN_CHANGES = ("status", "reason", "wanted", "worker_id", "epoch", *COUNTERS, "output", "error", "finished_at")

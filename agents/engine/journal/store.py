@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from operator import attrgetter
+from typing import Self
 from uuid import UUID
 
 from agents.engine.canonical import encode
@@ -35,6 +36,7 @@ from agents.engine.records import (
     Refused,
     Release,
     RunRow,
+    StepRecord,
     WaitRecord,
 )
 
@@ -75,6 +77,32 @@ class Writes:
     children: list[NewRun] = field(default_factory=list)
     has_news: bool = False
     """Whether a run was queued, or a running one was told something."""
+
+
+@dataclass(slots=True)
+class StepWrites:
+    """The steps of a batch, each with its run's id, by how they are written.
+
+    Most steps are written once, when their first attempt has succeeded: half of the columns say it all of a plain one.
+    """
+
+    plain: list[tuple[UUID, StepRecord]] = field(default_factory=list)
+    new: list[tuple[UUID, StepRecord]] = field(default_factory=list)
+    old: list[tuple[UUID, StepRecord]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, changes: Iterable[Change]) -> Self:
+        """Sort the steps of these changes."""
+        sorted_steps = cls()
+        for change in changes:
+            for step in change.steps.values():
+                if step.is_stored:
+                    sorted_steps.old.append((change.run_id, step))
+                elif step.is_plain:
+                    sorted_steps.plain.append((change.run_id, step))
+                else:
+                    sorted_steps.new.append((change.run_id, step))
+        return sorted_steps
 
 
 class Unavailable(Exception):
