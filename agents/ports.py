@@ -9,6 +9,7 @@ from agents.engine.partials import DatabasePartials
 from agents.engine.ports import Ports
 from agents.llm.port import ModelAccess
 from agents.services.documents import find_passages
+from agents.services.policies import approval_policy
 from agents.workflows.redacting import RedactingTools
 from agents.workflows.toolport import RegistryToolPort
 from tools.secrets import vault
@@ -18,7 +19,9 @@ def make_ports() -> Ports:
     """Give the ports of one worker process."""
     return Ports(
         model=ModelAccess(secret=vault.reveal),
-        tools=RedactingTools(RegistryToolPort(search=find_passages, secret=vault.reveal), vault.redactor),
+        tools=RedactingTools(
+            RegistryToolPort(search=find_passages, secret=vault.reveal, policy=approval_policy), vault.redactor
+        ),
         partials=DatabasePartials(),
         artifacts=FileArtifacts(settings.VAR_DIR / "artifacts"),
     )

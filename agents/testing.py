@@ -23,6 +23,7 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from agents.engine.asking import Verdict, answer_name, answer_token
 from agents.engine.canonical import JSON, decode, encode
 from agents.engine.clock import ManualClock
 from agents.engine.context import Context
@@ -33,7 +34,7 @@ from agents.engine.journal.memory import MemoryRun, MemoryStore
 from agents.engine.journal.transitions import wake
 from agents.engine.marks import Marks
 from agents.engine.messages import Reply, ToolResult
-from agents.engine.ports import AgentConfig, CallInfo, ModelPort, ModelRequest, Ports, ToolPort, ToolSpec
+from agents.engine.ports import AgentConfig, CallInfo, ModelPort, ModelRequest, Need, Ports, ToolPort, ToolSpec
 from agents.engine.records import (
     ENDED,
     ChildRecord,
@@ -79,6 +80,8 @@ class ScriptedTools:
     def __init__(self, **functions: Callable[[JSON, CallInfo], Awaitable[ToolResult | str]]) -> None:
         self.functions = functions
         self.effects: dict[str, ToolSpec] = {}
+        self.needs: dict[str, Need] = {}
+        """What needs a person's word once the run is tainted."""
 
     def spec(self, name: str) -> ToolSpec:
         if name not in self.functions:
@@ -87,6 +90,9 @@ class ScriptedTools:
 
     def specs(self, names: Iterable[str]) -> list[ToolSpec]:
         return [self.spec(name) for name in names if name in self.functions]
+
+    async def needs_approval(self, name: str, arguments: JSON, *, workspace_id: int, is_tainted: bool) -> Need | None:
+        return self.needs.get(name) if is_tainted else None
 
     async def call(self, name: str, arguments: JSON, info: CallInfo) -> ToolResult:
         await info.begin()
@@ -194,6 +200,12 @@ class WorkflowTest:
         self.store.insert_messages([message], self.clock.now())
         run.waits = wake(run.row, run.waits, [name]) if run.row.status == "waiting" else run.waits
         run.row.wakes += run.row.status == "running"
+
+    def decide(self, run_id: UUID, key: str, verdict: Verdict, *, comment: str = "", **value: JSON) -> None:
+        """Decide the open question of a step, as a person would; `value=` is an answer or edited arguments."""
+        approval = self.store.runs[run_id].approvals.pop(key)
+        data = {**value, "verdict": verdict, "comment": comment, "by": "tester"}
+        self.tell(run_id, answer_name(key), data, token=answer_token(approval.id))
 
     @property
     def clock(self) -> ManualClock:

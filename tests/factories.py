@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from itertools import count
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ from agents.models import (
     ENDED,
     Agent,
     AgentVersion,
+    Approval,
     AuthToken,
     Membership,
     Role,
@@ -71,6 +73,22 @@ def make_run(workspace: Workspace | None = None, **overrides: Any) -> Run:
     if fields["status"] == RunStatus.RUNNING:
         fields.setdefault("worker", make_worker())
     return Run.objects.create(workspace=workspace or make_workspace(), **fields)
+
+
+def make_approval(run: Run, **overrides: Any) -> Approval:
+    """Make an open question of a run, about a call."""
+    fields: dict[str, Any] = {
+        "key": f"approve:send#{next(_numbers)}",
+        "kind": "approve",
+        "subject": "send",
+        "effect": "It sends a letter.",
+        "why": "The run has read what strangers may have written.",
+        "arguments": {"to": "anna@example.org", "text": "Hello"},
+        "form": {"type": "object"},
+        "expires_at": timezone.now() + timedelta(days=1),
+        **overrides,
+    }
+    return Approval.objects.create(workspace_id=run.workspace_id, run=run, **fields)
 
 
 def add_events(run: Run, *kinds: str, status: str = "", **data: Any) -> int:

@@ -22,7 +22,7 @@ class MembershipInline(TabularInline[Membership, Workspace]):
 class WorkspaceAdmin(ModelAdmin[Workspace]):
     """Workspaces and their members. Removing one would remove all its runs: not here."""
 
-    list_display = ("slug", "name", "created_at")
+    list_display = ("slug", "name", "approval_policy", "created_at")
     search_fields = ("slug", "name")
     inlines = (MembershipInline,)
 

@@ -38,7 +38,7 @@ class RunAdmin(LookOnly[Run]):
 
     list_display = ("short_id", "state", "reason", "goal", "title", "workspace", "steps_done", "created_at", "time")
     list_display_links = ("short_id",)
-    list_filter = ("status", "source", "workspace")
+    list_filter = ("status", "source", "tainted", "workspace")
     list_select_related = ("agent_version__agent", "workspace")
     search_fields = ("=id", "workflow", "agent_version__agent__name", "reason")
     search_help_text = "Id, workflow, agent, reason"
@@ -50,6 +50,7 @@ class RunAdmin(LookOnly[Run]):
         (None, {"fields": ("id", "workspace", "title", "workflow", "status", "reason", "wanted", "shown_on_page")}),
         ("Content", {"fields": ("input_json", "output_json", "error_json", "tags")}),
         ("Lease", {"fields": ("worker", "epoch", "wakes", "last_event", "priority", "rank", "suspect", "crashes")}),
+        ("Trust", {"fields": ("tainted", "tools")}),
         ("Totals", {"fields": ("steps_done", "input_tokens", "output_tokens", "cost_microusd", "budget")}),
         ("Tree", {"fields": ("parent", "parent_key", "root", "depth"), "classes": ("collapse",)}),
         ("Origin", {"fields": ("created_by", "source", "idempotency_key", "created_at", "started_at", "finished_at")}),
@@ -163,7 +164,7 @@ class StepAdmin(OfRun):
         "started_at",
         "time",
     )
-    list_filter = ("status", "kind", "effect", "superseded")
+    list_filter = ("status", "kind", "effect", "superseded", "tainted")
     exclude = ("input", "outcome", "error", "attempts")
     readonly_fields = ("input_json", "outcome_json", "error_json", "attempts_json")
 

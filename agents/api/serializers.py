@@ -11,7 +11,7 @@ from rest_framework import serializers
 
 from agents.api.parsing import check_text
 from agents.live.messages import iso
-from agents.models import Run, RunStatus, Step
+from agents.models import ApprovalKind, ApprovalStatus, Run, RunStatus, Step
 
 MAX_TAGS = 20
 MAX_INT64 = 2**63 - 1
@@ -106,6 +106,7 @@ class RunOut(serializers.Serializer[Any]):
     output = AnyJSON()
     error = AnyJSON()
     tags = serializers.ListField(child=serializers.CharField())
+    tainted = serializers.BooleanField(help_text="It has read what strangers may have written.")
     parent = serializers.UUIDField(source="parent_id", allow_null=True)  # type: ignore[assignment]
     root = serializers.UUIDField(source="root_id", allow_null=True)  # type: ignore[assignment]
     steps_done = serializers.IntegerField()
@@ -160,6 +161,51 @@ class Decision(StrictSerializer):
     outcome = AnyJSON(required=False, default=None)
 
 
+class ApprovalQuery(serializers.Serializer[Any]):
+    """Which questions to list."""
+
+    status = serializers.ChoiceField(choices=ApprovalStatus.choices, required=False)
+    run = serializers.UUIDField(required=False)
+
+
+class ApprovalOut(serializers.Serializer[Any]):
+    """A question of a run to a person: whether a call may be made, or for an answer."""
+
+    id = serializers.UUIDField()
+    run = serializers.UUIDField(source="run_id")
+    key = serializers.CharField(help_text="The step of the run that asks.")
+    kind = serializers.ChoiceField(choices=ApprovalKind.choices)
+    status = serializers.ChoiceField(choices=ApprovalStatus.choices)
+    subject = serializers.CharField()
+    tool = serializers.CharField()
+    effect = serializers.CharField()
+    why = serializers.CharField()
+    arguments = AnyJSON()
+    form = AnyJSON(help_text="The JSON schema that edited arguments, or the answer, must fit.")
+    binding = serializers.CharField(help_text="A digest of the exact arguments and of the tool as it was described.")
+    asked_at = Moment()
+    expires_at = Moment()
+    decided_at = Moment(allow_null=True)
+    decided_by = serializers.CharField(source="decided_by.username", allow_null=True, default=None)
+    decision = AnyJSON(help_text="The arguments as a person edited them, or the answer.")
+    comment = serializers.CharField()
+
+
+class ApprovalPage(serializers.Serializer[Any]):
+    """A page of questions, newest first."""
+
+    items = ApprovalOut(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+class ApprovalDecision(StrictSerializer):
+    """What a person decides. `value` is the answer, or the arguments in their edited form."""
+
+    choice = serializers.ChoiceField(choices=("approve", "reject", "answer"))
+    value = AnyJSON(required=False)
+    comment = serializers.CharField(required=False, default="", allow_blank=True, max_length=2000)
+
+
 class StepOut(serializers.Serializer[Any]):
     """A step of a run. An outcome too large for lists is left out there: read the step alone."""
 
@@ -173,6 +219,7 @@ class StepOut(serializers.Serializer[Any]):
     attempt = serializers.IntegerField()
     attempts = AnyJSON()
     superseded = serializers.BooleanField()
+    tainted = serializers.BooleanField(help_text="By it the run has read what strangers may have written.")
     input = AnyJSON()
     outcome = AnyJSON()
     is_large = serializers.SerializerMethodField()

@@ -3,7 +3,7 @@
 from django.urls import include, path, re_path
 
 from agents.api import problems, schema
-from agents.api.views import logs, resources, runs, secrets
+from agents.api.views import approvals, logs, resources, runs, secrets
 
 app_name = "api"
 
@@ -19,6 +19,9 @@ v1 = [
     path("runs/<uuid:run_id>/resume", runs.ResumeView.as_view(), name="resume"),
     path("runs/<uuid:run_id>/retry", runs.RetryView.as_view(), name="retry"),
     path("runs/<uuid:run_id>/decisions", runs.DecisionsView.as_view(), name="decisions"),
+    path("approvals", approvals.ApprovalsView.as_view(), name="approvals"),
+    path("approvals/<uuid:approval_id>", approvals.ApprovalView.as_view(), name="approval"),
+    path("approvals/<uuid:approval_id>/decision", approvals.ApprovalDecisionView.as_view(), name="approval-decision"),
     path("agents", resources.AgentsView.as_view(), name="agents"),
     path("agents/<slug:name>", resources.AgentView.as_view(), name="agent"),
     path("workers", resources.WorkersView.as_view(), name="workers"),

@@ -1,5 +1,6 @@
 """The durable engine: workflows whose effects go through `ctx` and are recorded step by step."""
 
+from agents.engine.asking import Decision
 from agents.engine.context import Context
 from agents.engine.errors import NoEffect, Permanent, Retryable, StepFailed, StepTimeout
 from agents.engine.registry import workflow
@@ -7,6 +8,7 @@ from agents.engine.retry import Retry
 
 __all__ = [
     "Context",
+    "Decision",
     "NoEffect",
     "Permanent",
     "Retry",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from agents.engine.canonical import JSON, decode, encode
 from agents.engine.errors import StepTimeout
 from agents.engine.plans import Plan
-from agents.engine.recording import finish_step, outcome_of, record_step
+from agents.engine.recording import finish_step, outcome_of, record_step, update_step
 from agents.engine.scope import Scope
 from agents.engine.subruns import SubRunCall
 
@@ -196,7 +196,19 @@ async def _abandon(x: Execution, branches: Sequence[tuple[Branch, Scope]]) -> No
 
 
 async def _forsake(x: Execution, paths: Sequence[str]) -> None:
-    """Cancel the sub-runs of dropped branches; also in a replay, as the worker may have died before it came to that."""
+    """Cancel the sub-runs of dropped branches and withdraw their questions.
+
+    Also in a replay, as the worker may have died before it came to that.
+    """
+    asked = [
+        key
+        for key, record in x.steps.items()
+        if record.kind in ("approve", "ask") and record.status == "running" and key.startswith(tuple(paths))
+    ]
+    if asked:
+        x.trust_change().withdrawn.extend(asked)
+        for key in asked:
+            update_step(x, x.steps[key], status="interrupted", finished_at=x.stamp())
     called = [
         decode(record.input)["run"]
         for key, record in x.steps.items()

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 from uuid import UUID, uuid5
 
+from pydantic import BaseModel
 from uuid_utils.compat import uuid7
 
 from agents.engine import branching, subruns
+from agents.engine.asking import (
+    LASTS,
+    Decision,
+    Form,
+    answer_of,
+    ask_person,
+    check_by,
+    decision_of,
+    question_of,
+)
 from agents.engine.canonical import JSON, decode, digest, encode
 from agents.engine.conversation import Conversation
 from agents.engine.errors import ForeignTask, Permanent, Sealed, StepFailed
 from agents.engine.messages import Message, Reply, ToolCall, ToolResult
+from agents.engine.permitting import permitted
 from agents.engine.plans import Attempt, Plan
 from agents.engine.ports import AgentConfig, CallInfo, Effect, ModelRequest, ToolSpec
 from agents.engine.recording import finish_step, record_step
@@ -27,6 +39,8 @@ from agents.engine.stepping import perform
 
 if TYPE_CHECKING:
     from agents.engine.execution import Execution
+
+M = TypeVar("M", bound=BaseModel)
 
 THINK_RETRY = Retry(max_attempts=5, first=1.0, factor=2.0, max=60.0)
 THINK_TIMEOUT = 300.0
@@ -109,14 +123,28 @@ class Context:
         timeout: float | None = None,
         **arguments: Any,
     ) -> ToolResult:
-        """Call a tool, by its name and arguments or as a model asked for it.
+        """Call a tool, by its name and arguments or as a model asked for it; where it takes one, by a person's leave.
 
-        A model's call that fails is answered with `ok=False` and a text for the model; a call by name raises
-        StepFailed.
+        A model's call that fails or is refused is answered with `ok=False` and a text for the model; a call by name
+        raises StepFailed.
         """
         scope = self._enter("tool")
         x = self._x
         asked = call if isinstance(call, ToolCall) else ToolCall("", call, arguments)
+        try:
+            return await self._call_tool(
+                scope, await permitted(x, scope, asked), by_name=isinstance(call, str), retry=retry, timeout=timeout
+            )
+        except StepFailed as failure:
+            if isinstance(call, str):
+                raise
+            text = f"{failure.type}: {failure.message}"
+            return ToolResult("tool", text, call_id=asked.id, name=asked.name, ok=False, step_key=failure.key)
+
+    async def _call_tool(
+        self, scope: Scope, asked: ToolCall, *, by_name: bool, retry: Retry | None, timeout: float | None
+    ) -> ToolResult:
+        x = self._x
         spec = self._tool_spec(asked.name)
 
         async def execute(attempt: Attempt) -> ToolResult:
@@ -135,18 +163,17 @@ class Context:
             retry=retry or (spec.retry if spec else None) or STEP_RETRY,
             timeout=timeout if timeout is not None else (spec.timeout if spec else None),
             begins_itself=spec is not None,
+            taints=spec is not None and spec.trust == "untrusted",
         )
-        try:
-            key, outcome = await perform(x, scope, plan, execute)
-        except StepFailed as failure:
-            if isinstance(call, str):
-                raise
-            text = f"{failure.type}: {failure.message}"
-            return ToolResult("tool", text, call_id=asked.id, name=asked.name, ok=False, step_key=failure.key)
+        key, outcome = await perform(x, scope, plan, execute)
         result = ToolResult.from_json({**outcome, "call_id": asked.id, "name": asked.name}, key)
-        if isinstance(call, str) and not result.ok:
+        if by_name and not result.ok:
             raise StepFailed("ToolFailed", result.text, key)
         return result
+
+    def may_use(self, tool: str) -> bool:
+        """Whether this run may call the tool: its agent has it, and so has each run above it."""
+        return self._x.may_use(tool)
 
     async def step(
         self,
@@ -207,6 +234,45 @@ class Context:
     async def timeout(self, seconds: float, awaitable: Awaitable[Any]) -> Any:
         """Await a branch for at most so many seconds, also across a crash; raises StepTimeout."""
         return await branching.timeout(self._x, self._enter("timeout"), seconds, awaitable)
+
+    # -- people --------------------------------------------------------------------------------------------------
+
+    async def approve(
+        self,
+        subject: str,
+        arguments: JSON = None,
+        *,
+        effect: str = "",
+        why: str = "",
+        form: Form = None,
+        lasts: timedelta = LASTS,
+    ) -> Decision:
+        """Ask a person whether something may be done; park until somebody decides, or until `lasts` is over.
+
+        `effect` says in words what doing it means, `why` why a person is asked. With a `form` the person may edit the
+        arguments: what counts is what comes back.
+        """
+        scope = self._enter("approve")
+        question = question_of("approve", subject, form, arguments=arguments, effect=effect, why=why, lasts=lasts)
+        return decision_of(await ask_person(self._x, scope, scope.next_key("approve"), question, check_by(form)))
+
+    @overload
+    async def ask(self, question: str, form: type[M], *, why: str = "", lasts: timedelta = LASTS) -> M: ...
+
+    @overload
+    async def ask(
+        self, question: str, form: Mapping[str, Any] | None = None, *, why: str = "", lasts: timedelta = LASTS
+    ) -> JSON: ...
+
+    async def ask(self, question: str, form: Form = None, *, why: str = "", lasts: timedelta = LASTS) -> Any:
+        """Ask a person for an answer that fits a pydantic model or a JSON schema, by default a text.
+
+        Raises StepFailed ("Rejected", "Expired") if nobody answers.
+        """
+        scope = self._enter("ask")
+        key = scope.next_key("ask")
+        asked = question_of("ask", question, form or {"type": "string", "minLength": 1}, why=why, lasts=lasts)
+        return answer_of(await ask_person(self._x, scope, key, asked, check_by(form)), key, form)
 
     # -- sub-runs, time, records ---------------------------------------------------------------------------------
 

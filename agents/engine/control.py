@@ -172,12 +172,14 @@ def _take_end_back(run: Run, parent_id: UUID) -> None:
 def superseded_by_retry(run: Run) -> list[str]:
     """Give the keys of the steps that a retry of this run would execute anew although they have a record."""
     steps = list(
-        Step.objects.filter(run_id=run.id, superseded=False).only("key", "status", "started_at", "finished_at")
+        Step.objects.filter(run_id=run.id, superseded=False).only("key", "kind", "status", "started_at", "finished_at")
     )
     cancelled = cancelled_calls(run)
     failed_key = (run.error or {}).get("step", "") if isinstance(run.error, dict) else ""
     failed = next((step for step in steps if step.key == failed_key), None)
-    if failed is None or failed.status != StepStatus.FAILED or failed.finished_at is None:
+    # What a person refused is asked about again.
+    is_failure = failed is not None and (failed.status == StepStatus.FAILED or failed.kind in ("approve", "ask"))
+    if failed is None or not is_failure or failed.finished_at is None:
         return sorted(cancelled)
     ended = failed.finished_at
     return [
@@ -246,6 +248,8 @@ def _make_good(run: Run) -> None:
         root_id=run.root_id or run.id,
         depth=run.depth + 1,
         input={"run": str(run.id), "input": run.input},
+        tainted=run.tainted,
+        tools=run.tools,
         priority=run.priority,
         rank=next_rank(run.workspace_id, now, run.priority),
         source="run",
@@ -261,7 +265,7 @@ def _tell_parent(run: Run, error: JSON = None) -> None:
     parent = Run.objects.select_for_update(no_key=True).filter(pk=run.parent_id).first()
     if parent is None:
         return
-    data = decode(child_outcome(run.status, None, encode(error) if error else None))
+    data = decode(child_outcome(run.status, None, encode(error) if error else None, tainted=run.tainted))
     Inbox.objects.get_or_create(run_id=parent.id, token=str(run.id), defaults={"name": run.parent_key, "data": data})
     if parent.status not in ENDED:
         _wake(parent, [run.parent_key])

@@ -31,7 +31,7 @@ def succeeded(x: Execution, output: Any) -> Change:
     _close_open_steps(x)
     x.log("run_succeeded", {})
     change = x.change()
-    change.ending = Finish("succeeded", output=text)
+    change.ending = Finish("succeeded", output=text, tainted=x.is_tainted)
     return change
 
 
@@ -41,7 +41,8 @@ def failed(x: Execution, error: BaseException) -> Change:
     _close_open_steps(x)
     x.log("run_failed", {"error": described})
     change = x.change()
-    change.ending = Finish("failed", error=encode(described), reason=_short(f"failed: {described['message']}"))
+    reason = _short(f"failed: {described['message']}")
+    change.ending = Finish("failed", error=encode(described), reason=reason, tainted=x.is_tainted)
     return change
 
 
@@ -54,7 +55,8 @@ def cancelled(x: Execution) -> Change:
     if handler := cancel_handler(x.claimed.workflow):
         input = encode({"run": x.id, "input": x.input})
         target = Target(handler, x.claimed.agent_version_id)
-        change.children.append(ChildRecord(uuid7(), target, ON_CANCEL, input, x.claimed.priority, x.stamp()))
+        given = (x.is_tainted, tools_for_children(x))
+        change.children.append(ChildRecord(uuid7(), target, ON_CANCEL, input, x.claimed.priority, x.stamp(), *given))
     return change
 
 
@@ -94,6 +96,11 @@ def describe(error: BaseException) -> dict[str, JSON]:
     return described
 
 
+def tools_for_children(x: Execution) -> str | None:
+    """Give, as JSON text, what limits the tools of a run's sub-runs: they never have more than it has."""
+    return None if x.tools is None else encode(x.tools)
+
+
 def _close_open_steps(x: Execution) -> None:
     for key, step in x.open.items():
         status: StepState = "unknown" if step.record.effect == "unsafe" else "interrupted"
@@ -125,7 +132,9 @@ def _reason(waits: Sequence[WaitRecord]) -> str:
             case "slot":
                 at = f", about {_clock_time(wait.due_at)}" if wait.due_at else ""
                 phrases.append(f"waiting: limit {wait.name}{at}")
-            case "event" | "person":
+            case "person":
+                phrases.append(f"waiting for a person: {wait.name}")
+            case "event":
                 phrases.append(f"waiting: {wait.kind} {wait.name}".rstrip())
     timers = sorted((wait.due_at, wait.name) for wait in waits if wait.due_at is not None and wait.kind == "timer")
     if timers:

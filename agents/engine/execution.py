@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,6 +31,7 @@ from agents.engine.records import (
     History,
     MessageRecord,
     StepRecord,
+    TrustChange,
     WaitRecord,
 )
 from agents.engine.scope import Scope, is_superseded_with
@@ -53,7 +55,9 @@ class Execution:
     def __init__(self, claimed: Claimed, host: Host, agent: AgentConfig | None, history: History | None) -> None:
         self.claimed = claimed
         self.host = host
-        self.agent = agent
+        self.tools = _tools_of(claimed, agent)
+        self.agent = agent if agent is None or claimed.tools is None else replace(agent, tools=self.tools or ())
+        self.is_tainted = claimed.tainted
         self.id = claimed.id
         self.lease = (claimed.id, claimed.epoch)
         self.steps: dict[str, StepRecord] = history.steps if history else {}
@@ -284,6 +288,15 @@ class Execution:
                 self.log(kind, data)
                 self.change().consumed.append(message.id)
 
+    def may_use(self, tool: str) -> bool:
+        """Whether the run's agent, and each run above it, has this tool."""
+        return self.tools is None or tool in self.tools
+
+    def taint(self, key: str) -> None:
+        """Take note that the run has read, by this step, what strangers may have written."""
+        self.is_tainted = True
+        self.trust_change().tainted.append(key)
+
     # -- for the context -----------------------------------------------------------------------------------------
 
     @property
@@ -342,6 +355,13 @@ class Execution:
             entry = self._entry = self.host.journal.entry_of(self.lease, self._new_change)
         return entry.change
 
+    def trust_change(self) -> TrustChange:
+        """Give the part of that change which is about the trust in the run."""
+        change = self.change()
+        if change.trust is None:
+            change.trust = TrustChange()
+        return change.trust
+
     def _new_change(self) -> Change:
         claimed = self.claimed
         return Change(
@@ -371,3 +391,11 @@ class Execution:
         if self.sealed:
             raise Sealed
         return answer
+
+
+def _tools_of(claimed: Claimed, agent: AgentConfig | None) -> tuple[str, ...] | None:
+    """Give the tools that a run may use: its agent's, as far as the run above it has them. None: all there are."""
+    above = None if claimed.tools is None else tuple(decode(claimed.tools))
+    if agent is None:
+        return above
+    return agent.tools if above is None else tuple(tool for tool in agent.tools if tool in above)

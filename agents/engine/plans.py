@@ -20,6 +20,7 @@ class Plan:
 
     `name` is counted in the scope, `title` is shown; `input` is JSON for the record; `timeout` in seconds.
     `begins_itself` says that the executor may wait, even parked, before it acts, and calls Attempt.begin when it does.
+    `taints` says that strangers may have written what comes out of it.
     """
 
     kind: str
@@ -32,6 +33,7 @@ class Plan:
     retry: Retry = field(default_factory=Retry)
     timeout: float | None = None
     begins_itself: bool = False
+    taints: bool = False
 
 
 async def _has_begun() -> None:

@@ -93,6 +93,21 @@ class CallInfo:
     wait_until: Callable[[datetime, str], Awaitable[None]] = _never_wait
 
 
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Why a call needs a person's word, and what that person is told; in words. `lasts` is in seconds.
+
+    `form` is the JSON schema of the arguments, `described` a digest of what the person is told about the tool: an
+    approval is for the tool as it was described.
+    """
+
+    effect: str = ""
+    why: str = ""
+    form: Mapping[str, Any] | None = None
+    described: str = ""
+    lasts: float = 3 * 86_400.0
+
+
 class ModelPort(Protocol):
     """Access to models."""
 
@@ -117,6 +132,10 @@ class ToolPort(Protocol):
 
     def specs(self, names: Iterable[str]) -> list[ToolSpec]:
         """Give the specifications of the named tools, unknown ones left out."""
+        ...
+
+    async def needs_approval(self, name: str, arguments: JSON, *, workspace_id: int, is_tainted: bool) -> Need | None:
+        """Tell whether a person has to allow this call first; never for arguments that the tool will refuse."""
         ...
 
     async def call(self, name: str, arguments: JSON, info: CallInfo) -> ToolResult:

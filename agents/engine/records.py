@@ -155,7 +155,10 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class ChildRecord:
-    """A sub-run to be queued. `input` is JSON text."""
+    """A sub-run to be queued. `input` is JSON text.
+
+    `tainted` and `tools`, the JSON text of a list of names or None, it has from its parent.
+    """
 
     id: UUID
     target: Target
@@ -163,6 +166,8 @@ class ChildRecord:
     input: str
     priority: int
     created_at: datetime
+    tainted: bool = False
+    tools: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +184,24 @@ class ArtifactRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class ApprovalRecord:
+    """A question to a person. `arguments` and `form` are JSON texts."""
+
+    id: UUID
+    key: str
+    kind: Literal["approve", "ask"]
+    subject: str
+    tool: str
+    effect: str
+    why: str
+    arguments: str | None
+    form: str | None
+    binding: str
+    asked_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class LargeRecord:
     """An outcome too large for its step's row, compressed."""
 
@@ -188,7 +211,7 @@ class LargeRecord:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A run that was handed to this worker, with what its row says. `input` is JSON text."""
+    """A run that was handed to this worker, with what its row says. `input` and `tools` are JSON texts."""
 
     id: UUID
     epoch: int
@@ -206,6 +229,8 @@ class Claimed:
     last_event: int
     created_at: datetime
     is_suspect: bool = False
+    tainted: bool = False
+    tools: str | None = None
 
     @property
     def is_fresh(self) -> bool:
@@ -224,12 +249,13 @@ class Park:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """End the run. `output` and `error` are JSON texts."""
+    """End the run. `output` and `error` are JSON texts; `tainted` says that strangers may speak through them."""
 
     status: Literal["succeeded", "failed", "cancelled"]
     output: str | None = None
     error: str | None = None
     reason: str = ""
+    tainted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +266,27 @@ class Release:
 
 
 Ending: TypeAlias = Park | Finish | Release
+
+
+@dataclass(slots=True)
+class TrustChange:
+    """What is written about the trust in a run, apart from the rest since few batches have any of it.
+
+    `tainted` are keys of steps by which the run has read what strangers may have written, `withdrawn` keys of steps
+    whose question is asked no more; `approvals` are new questions.
+    """
+
+    tainted: list[str] = field(default_factory=list)
+    withdrawn: list[str] = field(default_factory=list)
+    approvals: list[ApprovalRecord] = field(default_factory=list)
+
+    def after(self, older: TrustChange | None) -> TrustChange:
+        """Give both, the older first."""
+        if older is None:
+            return self
+        return TrustChange(
+            older.tainted + self.tainted, older.withdrawn + self.withdrawn, older.approvals + self.approvals
+        )
 
 
 @dataclass(slots=True)
@@ -261,6 +308,7 @@ class Change:
     consumed: list[int] = field(default_factory=list)
     superseded: list[str] = field(default_factory=list)
     streamed: list[str] = field(default_factory=list)
+    trust: TrustChange | None = None
     ending: Ending | None = None
 
     def absorb(self, newer: Change) -> None:
@@ -269,6 +317,8 @@ class Change:
             self.steps[key] = step
         for name in ("events", "children", "artifacts", "larges", "consumed", "superseded", "streamed"):
             getattr(self, name).extend(getattr(newer, name))
+        if newer.trust is not None:
+            self.trust = newer.trust.after(self.trust)
         self.ending = newer.ending or self.ending
 
 

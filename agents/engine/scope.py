@@ -35,6 +35,11 @@ class Scope:
         self.mark = b""
         self._counts: dict[str, int] = {}
 
+    def coming_key(self, name: str) -> str:
+        """Give what `next_key` would give."""
+        name = _tidy(name)
+        return f"{self.path}{name}#{self._counts.get(name, 0)}"
+
     def next_key(self, name: str) -> str:
         """Give the key of the next step of this name; raises WorkflowError where branches are nested too deep."""
         if len(name) > MAX_NAME or "/" in name or not name.isprintable():

@@ -117,7 +117,7 @@ async def _attempt_until_done(x: Execution, record: StepRecord, plan: Plan, exec
                 if record.is_done:
                     return record
                 continue
-            return await _record_success(x, step, attempt, text)
+            return await _record_success(x, step, attempt, text, taints=plan.taints)
         finally:
             if x.open.get(record.key) is step and not x.sealed:
                 del x.open[record.key]
@@ -242,7 +242,7 @@ def _out_of_time(step: OpenStep, plan: Plan) -> StepTimeout:
     return StepTimeout("StepTimeout", f"not done within {plan.timeout:g} s", step.record.key)
 
 
-async def _record_success(x: Execution, step: OpenStep, attempt: Attempt, text: str) -> StepRecord:
+async def _record_success(x: Execution, step: OpenStep, attempt: Attempt, text: str, *, taints: bool) -> StepRecord:
     if x.sealed:
         raise Sealed
     step.is_over = True
@@ -257,6 +257,8 @@ async def _record_success(x: Execution, step: OpenStep, attempt: Attempt, text: 
     # Recorded from here on, whatever becomes of its branch before the answer: nobody may close it as interrupted.
     x.open.pop(record.key, None)
     change = x.change()
+    if taints:
+        x.taint(record.key)
     if step.streamed:
         change.streamed.append(record.key)
     if attempt.artifact is not None:
@@ -294,6 +296,8 @@ async def _after_failure(x: Execution, step: OpenStep, plan: Plan, error: Except
         x.change().streamed.append(record.key)
     if pause is None:
         failed = fail_step(x, record, described | {"attempts": record.attempt})
+        if plan.taints:
+            x.taint(record.key)
         await x.commit()
         return failed
     due = x.stamp() + timedelta(seconds=pause)

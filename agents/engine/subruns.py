@@ -14,6 +14,7 @@ from uuid_utils.compat import uuid7
 
 from agents.engine.canonical import JSON, decode, digest, encode
 from agents.engine.deciding import reconsider
+from agents.engine.endings import tools_for_children
 from agents.engine.plans import Plan
 from agents.engine.recording import fail_step, finish_step, log_step, outcome_of, record_step
 from agents.engine.records import ChildRecord, StepRecord, WaitRecord
@@ -85,6 +86,8 @@ async def start(x: Execution, scope: Scope, target: str, input: JSON, priority: 
             input=encode(input),
             priority=x.claimed.priority if priority is None else priority,
             created_at=record.started_at,
+            tainted=x.is_tainted,
+            tools=tools_for_children(x),
         )
     )
     return SubRun(x, scope, key, id)
@@ -104,6 +107,8 @@ async def _ended(x: Execution, key: str, join: str) -> StepRecord:
     record = x.steps[key]
     x.change().consumed.append(message.id)
     end = decode(message.data)
+    if end.get("tainted"):
+        x.taint(key)
     if end["status"] == "succeeded":
         record = finish_step(x, record, encode(end["output"]))
     else:

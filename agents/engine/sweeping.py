@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from agents.engine import control, leases, reaping, waking
+from agents.engine import control, leases, reaping, verdicts, waking
 from agents.engine.journal.store import Unavailable
 from agents.engine.outages import outages
 from agents.engine.registry import known_workflows
@@ -69,8 +69,10 @@ class Sweeper:
         once = self._threads.once
         queued = await once(partial(reaping.reap, silent_too=silent_too, watched=self._watched))
         woken = await once(waking.wake_due)
+        expired, next_expiry = await once(verdicts.expire_due)
         claimable = await once(lambda: waking.wake_for_workflows(known_workflows()))
-        return queued + woken.queued + claimable, woken.next_due
+        upcoming = [due for due in (woken.next_due, next_expiry) if due is not None]
+        return queued + woken.queued + expired + claimable, min(upcoming, default=None)
 
     async def _forget(self) -> None:
         if time.monotonic() > self._forget_at:

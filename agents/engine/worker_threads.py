@@ -52,17 +52,17 @@ class WorkerThreads:
                 self.reader.close()
                 raise
 
-        return await _until_available("reading", call)
+        return await until_available("reading", call)
 
     async def chore(self, function: Callable[..., T], *args: Any) -> T:
         """Call ORM code, for as long as it takes the database to come back."""
-        return await _until_available("chores", lambda: self.once(function, *args))
+        return await until_available("chores", lambda: self.once(function, *args))
 
     async def once(self, function: Callable[..., T], *args: Any) -> T:
         """Call ORM code; raises Unavailable when the database is away."""
         loop = asyncio.get_running_loop()
         try:
-            answer = await loop.run_in_executor(self._chores, _with_django, function, *args)
+            answer = await loop.run_in_executor(self._chores, with_django, function, *args)
         except Unavailable:
             self.failed_at = time.monotonic()
             raise
@@ -82,7 +82,8 @@ class WorkerThreads:
         self.steps.shutdown(wait=False, cancel_futures=True)
 
 
-async def _until_available(part: str, call: Callable[[], Awaitable[T]]) -> T:
+async def until_available(part: str, call: Callable[[], Awaitable[T]]) -> T:
+    """Ask until the database answers; `part` is who asks, for the log."""
     pause = FIRST_PAUSE
     while True:
         try:
@@ -96,8 +97,8 @@ async def _until_available(part: str, call: Callable[[], Awaitable[T]]) -> T:
             return answer
 
 
-def _with_django(function: Callable[..., T], *args: Any) -> T:
-    """Call ORM code; a broken connection is dropped so that the next call opens a new one."""
+def with_django(function: Callable[..., T], *args: Any) -> T:
+    """Call ORM code; raises Unavailable when the database is away, and lets the next call open a new connection."""
     try:
         return function(*args)
     except DATABASE_ERRORS as error:

@@ -1,6 +1,7 @@
 """The tables."""
 
 from agents.models.agent import Agent, AgentVersion
+from agents.models.approval import Approval, ApprovalKind, ApprovalStatus
 from agents.models.artifact import Artifact
 from agents.models.delivery import Delivery
 from agents.models.document import Document
@@ -12,13 +13,17 @@ from agents.models.step import LargeOutcome, Partial, Step, StepStatus
 from agents.models.user import LoginLink, User
 from agents.models.wait import Wait, WaitKind
 from agents.models.worker import Worker, WorkerState
-from agents.models.workspace import AuthToken, Membership, Role, Scope, Workspace
+from agents.models.workspace import ApprovalPolicy, AuthToken, Membership, Role, Scope, Workspace
 
 __all__ = [
     "ACTIVE",
     "ENDED",
     "Agent",
     "AgentVersion",
+    "Approval",
+    "ApprovalKind",
+    "ApprovalPolicy",
+    "ApprovalStatus",
     "Artifact",
     "AuthToken",
     "Delivery",

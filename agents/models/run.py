@@ -137,6 +137,10 @@ class Run(models.Model):
         default=0, db_default=0, help_text="How often in a row its worker died while it ran alone."
     )
     last_event = models.IntegerField(default=0)
+    tainted = models.BooleanField(
+        default=False, db_default=False, help_text="It has read what strangers may have written."
+    )
+    tools = JSONTextField(null=True, blank=True, help_text="The tools of the run above it; empty: not limited by one.")
 
     steps_done = models.IntegerField(default=0)
     input_tokens = models.BigIntegerField(default=0)

@@ -42,6 +42,9 @@ class Step(models.Model):
     large = models.UUIDField(null=True, help_text="Where an outcome too large for this row is kept.")
     error = JSONTextField(null=True)
     superseded = models.BooleanField(default=False)
+    tainted = models.BooleanField(
+        default=False, db_default=False, help_text="By its outcome the run has read what strangers may have written."
+    )
     input_tokens = models.IntegerField(default=0)
     output_tokens = models.IntegerField(default=0)
     cost_microusd = models.BigIntegerField(null=True)

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.core.validators import MinValueValidator
 from django.db import models
 from knox.models import AbstractAuthToken
+
+
+class ApprovalPolicy(models.TextChoices):
+    """When tool calls that act, send or write wait for a person. What a tool itself asks for holds in any case."""
+
+    WHEN_TAINTED = "when_tainted", "once the run has read untrusted content"
+    ALWAYS = "always", "always"
+    DECLARED = "declared", "only where the tool itself asks for it"
 
 
 class Workspace(models.Model):  # type: ignore[django-manager-missing]  # knox, whose token points here, is untyped
@@ -14,6 +23,15 @@ class Workspace(models.Model):  # type: ignore[django-manager-missing]  # knox, 
     name = models.CharField(max_length=100)
     queue_tag = models.BigIntegerField(
         default=0, editable=False, help_text="Virtual time of the workspace's last queued run, in microseconds."
+    )
+    approval_policy = models.CharField(
+        "calls with an effect wait for a person",
+        max_length=20,
+        choices=ApprovalPolicy.choices,
+        default=ApprovalPolicy.WHEN_TAINTED,
+    )
+    approval_hours = models.PositiveIntegerField(
+        "hours until an undecided call is refused", default=72, validators=(MinValueValidator(1),)
     )
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -39,7 +39,7 @@ class TooManyRounds(Permanent):
 async def react(ctx: Context, input: JSON) -> JSON:
     """Think, search and act in turns until the goal is answered; the answer cites what it is taken from."""
     agent = ctx.agent
-    tools = agent.tools if agent else DEFAULT_TOOLS
+    tools = agent.tools if agent else tuple(name for name in DEFAULT_TOOLS if ctx.may_use(name))
     offline = not (agent and agent.model) or agent.model == OFFLINE
     max_rounds = _max_rounds(agent.options.get("max_rounds") if agent else None)
     chat: list[Message] = [system(_instructions(ctx)), user(_goal(input))]

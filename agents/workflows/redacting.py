@@ -9,7 +9,7 @@ from agents.engine.canonical import JSON, message_of
 from agents.engine.errors import NoEffect, Permanent, Retryable
 from agents.engine.messages import Citation, ToolResult
 from agents.engine.outages import DATABASE_ERRORS
-from agents.engine.ports import CallInfo, ToolPort, ToolSpec
+from agents.engine.ports import CallInfo, Need, ToolPort, ToolSpec
 from tools.redaction import Redactor
 
 
@@ -25,6 +25,9 @@ class RedactingTools:
 
     def specs(self, names: Iterable[str]) -> list[ToolSpec]:
         return self._tools.specs(names)
+
+    async def needs_approval(self, name: str, arguments: JSON, *, workspace_id: int, is_tainted: bool) -> Need | None:
+        return await self._tools.needs_approval(name, arguments, workspace_id=workspace_id, is_tainted=is_tainted)
 
     async def call(self, name: str, arguments: JSON, info: CallInfo) -> ToolResult:
         try:

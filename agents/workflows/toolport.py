@@ -12,9 +12,11 @@ from uuid import UUID
 from agents.engine import errors as engine
 from agents.engine.canonical import JSON
 from agents.engine.messages import Citation, ToolResult
-from agents.engine.ports import CallInfo, ToolSpec
+from agents.engine.ports import CallInfo, Need, ToolSpec
 from agents.engine.retry import Retry
+from agents.engine.worker_threads import until_available, with_django
 from tools import errors as tools
+from tools.approving import Policy, request_for
 from tools.http import Outbound, outbound
 from tools.registry import Registry, Tool, registry
 from tools.threads import run_in_thread
@@ -96,9 +98,17 @@ async def no_secrets(workspace_id: int, name: str, host: str = "", /) -> str:
 class RegistryToolPort:
     """The tools of a registry, as the engine calls them."""
 
-    def __init__(self, search: Search, known: Registry = registry, secret: Reveal = no_secrets) -> None:
+    def __init__(
+        self,
+        search: Search,
+        known: Registry = registry,
+        secret: Reveal = no_secrets,
+        policy: Callable[[int], Policy] = lambda _: Policy(),
+    ) -> None:
+        """`policy` gives a workspace's policy on approvals by its id; it may block."""
         self._search = search
         self._reveal = secret
+        self._policy = policy
         self._tools = known
 
     def spec(self, name: str) -> ToolSpec:
@@ -110,6 +120,19 @@ class RegistryToolPort:
     def specs(self, names: Iterable[str]) -> list[ToolSpec]:
         """Give the specifications of the named tools, unknown ones left out."""
         return [specify(self._tools.get(name)) for name in names if name in self._tools]
+
+    async def needs_approval(self, name: str, arguments: JSON, *, workspace_id: int, is_tainted: bool) -> Need | None:
+        """Judge a call by what its tool declares and by the workspace's policy."""
+        if name not in self._tools:
+            return None
+        tool = self._tools.get(name)
+        if tool.effect == "none":
+            return None
+        policy = await until_available("policies", lambda: run_in_thread(with_django, self._policy, workspace_id))
+        request = request_for(tool, arguments, policy, is_tainted=is_tainted)
+        if request is None:
+            return None
+        return Need(request.effect, request.why, tool.schema, request.described, policy.lasts)
 
     async def call(self, name: str, arguments: JSON, info: CallInfo) -> ToolResult:
         """Call a tool once. What it says with ToolFailed is an answer, with ok=False."""

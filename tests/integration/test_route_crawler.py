@@ -14,10 +14,10 @@ from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
-from agents.models import AuthToken, Document, Role, Run, Scope, Step, Workspace
+from agents.models import Approval, AuthToken, Document, Role, Run, Scope, Step, Workspace
 from agents.services.secrets import set_secret
 from tests.addresses import address, routes
-from tests.factories import make_agent, make_run, make_token, make_user, make_workspace
+from tests.factories import make_agent, make_approval, make_run, make_token, make_user, make_workspace
 from tools.models import Secret
 
 pytestmark = pytest.mark.django_db
@@ -81,6 +81,9 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "api/v1/runs/<uuid:run_id>/resume": (API_ACT,),
     "api/v1/runs/<uuid:run_id>/retry": (API_ACT,),
     "api/v1/runs/<uuid:run_id>/decisions": (api("POST", stranger=400, viewer=403, reader=403),),
+    "api/v1/approvals": (API_LIST,),
+    "api/v1/approvals/<uuid:approval_id>": (API_ITEM,),
+    "api/v1/approvals/<uuid:approval_id>/decision": (api("POST", stranger=400, viewer=403, reader=403),),
     "api/v1/agents": (API_LIST,),
     "api/v1/agents/<slug:name>": (API_ITEM,),
     "api/v1/workers": (API_LIST,),
@@ -172,6 +175,7 @@ def world() -> World:
             "run_id": str(run.pk),
             "step_id": str(step.pk),
             "document_id": str(document.pk),
+            "approval_id": str(make_approval(run).pk),
             "name": "helper",
             "token": "no-such-link",
             "digest": target.digest,
@@ -240,6 +244,7 @@ def _state() -> tuple[Any, ...]:
     """What nobody of these people may change."""
     return (
         list(Run.objects.order_by("pk").values_list("id", "status", "wanted")),
+        list(Approval.objects.values_list("id", "status")),
         list(Document.objects.order_by("pk").values_list("id", "title")),
         list(AuthToken.objects.order_by("pk").values_list("digest", "scopes", "expiry")),
         list(Secret.objects.order_by("pk").values_list("name", "token")),

@@ -30,6 +30,7 @@ from agents.engine.records import (
     Status,
     StepRecord,
     Target,
+    TrustChange,
     WaitRecord,
     WantedFlag,
 )
@@ -239,6 +240,9 @@ class Tables(BatchWriter):
                 demand(steps.get(key) not in DONE, f"the outcome of {key} was recorded twice")
                 steps[key] = _state(step)
             self.rows[index] = row._replace(steps=tuple(sorted(steps.items())))
+
+    def write_trust(self, changes: Sequence[tuple[JournalChange, TrustChange]]) -> None:
+        """Nothing in the model asks a person, or reads what strangers wrote."""
 
     def insert_events(self, events: Sequence[tuple[UUID, int, EventRecord]]) -> None:
         counts: dict[UUID, int] = {}

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from agents.engine.journal.store import NewRun, Store
 from agents.engine.records import (
+    ApprovalRecord,
     ArtifactRecord,
     Change,
     ChildRecord,
@@ -21,6 +22,7 @@ from agents.engine.records import (
     MessageRecord,
     RunRow,
     StepRecord,
+    TrustChange,
     WaitRecord,
 )
 
@@ -43,6 +45,9 @@ class MemoryRun:
     tokens: set[str] = field(default_factory=set)
     waits: list[WaitRecord] = field(default_factory=list)
     artifacts: list[ArtifactRecord] = field(default_factory=list)
+    tainted: list[str] = field(default_factory=list)
+    approvals: dict[str, ApprovalRecord] = field(default_factory=dict)
+    """The open questions by the key of their step."""
 
 
 class MemoryStore(Store):
@@ -104,6 +109,14 @@ class MemoryStore(Store):
                 run.messages.pop(id, None)
             run.artifacts += change.artifacts
 
+    def write_trust(self, changes: Sequence[tuple[Change, TrustChange]]) -> None:
+        for change, trust in changes:
+            run = self.runs[change.run_id]
+            run.tainted += trust.tainted
+            for key in trust.withdrawn:
+                run.approvals.pop(key, None)
+            run.approvals |= {approval.key: approval for approval in trust.approvals}
+
     def insert_events(self, events: Sequence[tuple[UUID, int, EventRecord]]) -> None:
         for run_id, number, event in events:
             self.runs[run_id].events.append((number, event))
@@ -152,6 +165,8 @@ class MemoryStore(Store):
             wanted=row.wanted,
             last_event=row.last_event,
             created_at=child.created_at,
+            tainted=child.tainted or bool(run.tainted),
+            tools=child.tools,
         )
 
     def note_batch(self, worker_id: int, number: int) -> Callable[[], bool]:

@@ -25,6 +25,7 @@ from agents.engine.records import (
     MessageRecord,
     RunRow,
     StepRecord,
+    TrustChange,
     WaitRecord,
 )
 
@@ -100,6 +101,8 @@ class PostgresStore(Store):
                 run.rank,
                 run.child.input,
                 run.child.created_at,
+                run.child.tainted,
+                run.child.tools,
             )
             for run in runs
         ]
@@ -148,6 +151,20 @@ class PostgresStore(Store):
         if artifacts := [(c.workspace_id, c.run_id, *sql.columns_of_artifact(a)) for c in changes for a in c.artifacts]:
             execute(sql.INSERT_ARTIFACTS, (_json(("workspace_id", "run_id", *sql.ARTIFACT), artifacts),))
 
+    def write_trust(self, changes: Sequence[tuple[Change, TrustChange]]) -> None:
+        execute = self.connection.execute
+        if tainted := [(change.run_id, key) for change, trust in changes for key in trust.tainted]:
+            execute(sql.TAINT_RUNS, ([run_id for run_id, _ in tainted],))
+            execute(sql.TAINT_STEPS, _columns(tainted))
+        if withdrawn := [(change.run_id, key) for change, trust in changes for key in trust.withdrawn]:
+            execute(sql.WITHDRAW_APPROVALS, _columns(withdrawn))
+        if asked := [
+            (change.workspace_id, change.run_id, *sql.columns_of_approval(approval))
+            for change, trust in changes
+            for approval in trust.approvals
+        ]:
+            execute(sql.INSERT_APPROVALS, (_json(("workspace_id", "run_id", *sql.APPROVAL), asked),))
+
     def insert_events(self, events: Sequence[tuple[UUID, int, EventRecord]]) -> None:
         rows = [(run_id, number, event.kind, event.at, event.data) for run_id, number, event in events]
         self.connection.execute(sql.INSERT_EVENTS, (_json(sql.EVENT_COLUMNS, rows),))
@@ -182,16 +199,16 @@ class PostgresStore(Store):
                 sql.CLAIM_SUSPECT, (LOWEST_RANK, worker_id, 1, worker_id, now)
             ).fetchall()
             if suspects:
-                return lambda: [Claimed(*row[:16]) for row in suspects]
+                return lambda: [Claimed(*row[:-1]) for row in suspects]
         # Below the low-water rank there are mostly dead index entries of runs that were claimed a moment ago.
         low = LOWEST_RANK if request.full else self._low_rank
         cursor = self.connection.execute(sql.CLAIM, (low, worker_id, request.limit, worker_id, now))
 
         def claimed() -> list[Claimed]:
             rows = cursor.fetchall()
-            rows.sort(key=lambda row: cast(int, row[16]))
-            self._low_rank = rows[-1][16] if len(rows) == request.limit else LOWEST_RANK
-            return [Claimed(*row[:16]) for row in rows]
+            rows.sort(key=lambda row: cast(int, row[-1]))
+            self._low_rank = rows[-1][-1] if len(rows) == request.limit else LOWEST_RANK
+            return [Claimed(*row[:-1]) for row in rows]
 
         return claimed
 

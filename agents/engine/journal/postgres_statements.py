@@ -48,6 +48,8 @@ NEW_RUN_COLUMNS = {
     "rank": "bigint",
     "input": "text",
     "created_at": "timestamptz",
+    "tainted": "boolean",
+    "tools": "text",
 }
 STEP_CHANGES = {
     "key": "text",
@@ -79,6 +81,20 @@ ARTIFACT = {
     "size": "bigint",
     "address": "text",
     "created_at": "timestamptz",
+}
+APPROVAL = {
+    "id": "uuid",
+    "key": "text",
+    "kind": "text",
+    "subject": "text",
+    "tool": "text",
+    "effect": "text",
+    "why": "text",
+    "arguments": "text",
+    "form": "text",
+    "binding": "text",
+    "asked_at": "timestamptz",
+    "expires_at": "timestamptz",
 }
 EVENT_COLUMNS = {"run_id": "uuid", "number": "int", "kind": "text", "at": "timestamptz", "data": "text"}
 WAIT_COLUMNS = {
@@ -138,6 +154,21 @@ UPDATE_STEPS = _update(
 )
 INSERT_EVENTS = _insert("agents_runevent", EVENT_COLUMNS)
 INSERT_ARTIFACTS = _insert("agents_artifact", {"workspace_id": "bigint", "run_id": "uuid", **ARTIFACT})
+INSERT_APPROVALS = _insert(
+    "agents_approval",
+    {"workspace_id": "bigint", "run_id": "uuid", **APPROVAL},
+    "status, comment",
+    "'open', ''",
+)
+WITHDRAW_APPROVALS = """
+UPDATE agents_approval a SET status='withdrawn' FROM unnest(%s::uuid[], %s::text[]) AS v(run_id, key)
+WHERE a.run_id=v.run_id AND a.key=v.key AND a.status='open'
+"""
+TAINT_RUNS = "UPDATE agents_run SET tainted=TRUE WHERE id = ANY(%s) AND NOT tainted"
+TAINT_STEPS = """
+UPDATE agents_step s SET tainted=TRUE FROM unnest(%s::uuid[], %s::text[]) AS v(run_id, key)
+WHERE s.run_id=v.run_id AND s.key=v.key AND NOT s.superseded
+"""
 INSERT_WAITS = _insert("agents_wait", WAIT_COLUMNS, "created_at", "%s::timestamptz")
 INSERT_MESSAGES = (
     _insert("agents_inbox", MESSAGE_COLUMNS, "created_at", "%s::timestamptz")
@@ -149,6 +180,7 @@ columns_of_new_step = attrgetter(*NEW_STEP)
 columns_of_plain_step = attrgetter(*PLAIN_STEP)
 changes_of_step = attrgetter(*STEP_CHANGES)
 columns_of_artifact = attrgetter(*ARTIFACT)
+columns_of_approval = attrgetter(*APPROVAL)
 CLAIM = """
 WITH c AS MATERIALIZED (
  SELECT id FROM agents_run WHERE status='queued' AND NOT suspect AND rank >= %s
@@ -157,7 +189,7 @@ WITH c AS MATERIALIZED (
 UPDATE agents_run r SET status='running', worker_id=%s, epoch=epoch+1, reason='',
  started_at=coalesce(started_at, %s) FROM c WHERE r.id = c.id
 RETURNING r.id, epoch, workspace_id, workflow, agent_version_id, input, parent_id, parent_key, root_id, depth,
- priority, wakes, wanted, last_event, created_at, suspect, rank
+ priority, wakes, wanted, last_event, created_at, suspect, tainted, tools, rank
 """
 CLAIM_SUSPECT = CLAIM.replace("NOT suspect", "suspect")
 HISTORY_STEPS = """

@@ -20,6 +20,7 @@ import orjson
 from agents.engine.journal import sqlite_statements as sql
 from agents.engine.journal.store import RUN_COST_US, NewRun, StepWrites, Store, typed_errors
 from agents.engine.records import (
+    ApprovalRecord,
     Change,
     Claimed,
     ClaimRequest,
@@ -28,6 +29,7 @@ from agents.engine.records import (
     MessageRecord,
     RunRow,
     StepRecord,
+    TrustChange,
     WaitRecord,
 )
 
@@ -132,6 +134,8 @@ class SqliteStore(Store):
                     run.rank,
                     run.child.input,
                     _stamp(run.child.created_at),
+                    run.child.tainted,
+                    run.child.tools,
                 )
                 for run in runs
             ],
@@ -169,6 +173,17 @@ class SqliteStore(Store):
                 " created_at) VALUES (?,?,?,?,?,?,?,?,?)",
                 artifacts,
             )
+
+    def write_trust(self, changes: Sequence[tuple[Change, TrustChange]]) -> None:
+        run = self.connection.executemany
+        tainted = [(change.run_id.hex, key) for change, trust in changes for key in trust.tainted]
+        run(sql.TAINT_RUN, [(run_id,) for run_id, _ in tainted])
+        run(sql.TAINT_STEP, tainted)
+        run(sql.WITHDRAW_APPROVALS, [(change.run_id.hex, key) for change, trust in changes for key in trust.withdrawn])
+        run(
+            sql.INSERT_APPROVALS,
+            [_approval_row(change, approval) for change, trust in changes for approval in trust.approvals],
+        )
 
     def insert_events(self, events: Sequence[tuple[UUID, int, EventRecord]]) -> None:
         sql.INSERT_EVENTS.write(
@@ -296,6 +311,7 @@ class SqliteStore(Store):
 
 
 _counters = attrgetter(*sql.COUNTERS)
+_columns_of_approval = attrgetter(*sql.APPROVAL)
 
 
 def _ids(ids: Iterable[UUID]) -> str:
@@ -373,9 +389,14 @@ def _artifact_row(change: Change, artifact: Any) -> tuple[Any, ...]:
     )
 
 
+def _approval_row(change: Change, approval: ApprovalRecord) -> tuple[Any, ...]:
+    times = (_stamp(approval.asked_at), _stamp(approval.expires_at))
+    return (approval.id.hex, change.workspace_id, change.run_id.hex, *_columns_of_approval(approval), *times)
+
+
 def _claimed(row: Sequence[Any]) -> Claimed:
     parent, root, created_at = row[6], row[8], _when(row[14])
     assert created_at is not None
     ids = (UUID(parent) if parent else None, row[7], UUID(root) if root else None)
-    values = (UUID(row[0]), *row[1:6], *ids, *row[9:14], created_at, bool(row[15]))
+    values = (UUID(row[0]), *row[1:6], *ids, *row[9:14], created_at, bool(row[15]), bool(row[16]), row[17])
     return Claimed(*values)

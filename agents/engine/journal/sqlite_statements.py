@@ -84,8 +84,8 @@ UPDATE_RUNS = _update("agents_run", ("id",), RUN_CHANGES)
 INSERT_RUNS = Bulk(
     "INSERT INTO agents_run (id, workspace_id, agent_version_id, workflow, parent_id, parent_key, root_id, depth,"
     " status, reason, wanted, priority, rank, input, epoch, wakes, last_event, steps_done, input_tokens, output_tokens,"
-    " cost_microusd, source, tags, idempotency_key, request_digest, created_at)",
-    "(?,?,?,?,?,?,?,?,'queued','','',?,?,?,0,0,1,0,0,0,0,'run','[]','','',?)",
+    " cost_microusd, source, tags, idempotency_key, request_digest, created_at, tainted, tools)",
+    "(?,?,?,?,?,?,?,?,'queued','','',?,?,?,0,0,1,0,0,0,0,'run','[]','','',?,?,?)",
 )
 INSERT_EVENTS = Bulk("INSERT INTO agents_runevent (run_id, number, kind, at, data)", "(?,?,?,?,?)")
 INSERT_WAITS = Bulk(
@@ -96,6 +96,14 @@ INSERT_MESSAGES = Bulk(
     "(?,?,?,?,?)",
     "ON CONFLICT (run_id, token) DO NOTHING",
 )
+APPROVAL = ("key", "kind", "subject", "tool", "effect", "why", "arguments", "form", "binding")
+INSERT_APPROVALS = (
+    f"INSERT INTO agents_approval (id, workspace_id, run_id, {', '.join(APPROVAL)}, asked_at, expires_at,"  # noqa: S608 (names of our own)
+    " status, comment) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,'open','')"
+)
+WITHDRAW_APPROVALS = "UPDATE agents_approval SET status='withdrawn' WHERE run_id=? AND key=? AND status='open'"
+TAINT_RUN = "UPDATE agents_run SET tainted=1 WHERE id=? AND NOT tainted"
+TAINT_STEP = "UPDATE agents_step SET tainted=1 WHERE run_id=? AND key=? AND NOT superseded"
 # The rows come as one JSON text: for each row by itself sqlite3 would let go of the interpreter too.
 LOCK_RUNS = (
     "SELECT json_group_array(json_array(id, status, reason, wanted, worker_id, epoch, wakes, last_event, steps_done,"
@@ -104,7 +112,7 @@ LOCK_RUNS = (
 )
 DUE_RUNS = """
 SELECT json_group_array(json_array(id, epoch + 1, workspace_id, workflow, agent_version_id, input, parent_id,
- parent_key, root_id, depth, priority, wakes, wanted, last_event, created_at, suspect))
+ parent_key, root_id, depth, priority, wakes, wanted, last_event, created_at, suspect, tainted, tools))
 FROM (SELECT * FROM agents_run WHERE status='queued' AND NOT suspect
  AND EXISTS (SELECT 1 FROM agents_worker w WHERE w.id = ? AND w.state IN ('alive', 'draining')) ORDER BY rank LIMIT ?)
 """

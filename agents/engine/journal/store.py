@@ -37,6 +37,7 @@ from agents.engine.records import (
     Release,
     RunRow,
     StepRecord,
+    TrustChange,
     WaitRecord,
 )
 
@@ -246,6 +247,8 @@ class BatchWriter(ABC):
         if writes.children:
             self.insert_runs(writes.children)
         self.write_steps(writes.changes, now)
+        if trust := [(change, change.trust) for change in writes.changes if change.trust is not None]:
+            self.write_trust(trust)
         if writes.events:
             self.insert_events(writes.events)
         if writes.messages:
@@ -272,6 +275,10 @@ class BatchWriter(ABC):
     @abstractmethod
     def write_steps(self, changes: Sequence[Change], now: datetime) -> None:
         """Write steps, large outcomes, artifacts; mark superseded steps and consumed messages; drop partials."""
+
+    @abstractmethod
+    def write_trust(self, changes: Sequence[tuple[Change, TrustChange]]) -> None:
+        """Mark tainted runs and steps; withdraw questions to people, and put new ones."""
 
     @abstractmethod
     def insert_events(self, events: Sequence[tuple[UUID, int, EventRecord]]) -> None: ...
@@ -352,10 +359,13 @@ def child_message(change: Change) -> MessageRecord:
         run_id=change.parent_id,
         name=change.parent_key,
         token=str(change.run_id),
-        data=child_outcome(change.ending.status, change.ending.output, change.ending.error),
+        data=child_outcome(
+            change.ending.status, change.ending.output, change.ending.error, tainted=change.ending.tainted
+        ),
     )
 
 
-def child_outcome(status: str, output: str | None, error: str | None) -> str:
+def child_outcome(status: str, output: str | None, error: str | None, *, tainted: bool) -> str:
     """Give the JSON text in which a sub-run's end is told to its parent."""
-    return f'{{"status":{encode(status)},"output":{output or "null"},"error":{error or "null"}}}'
+    taint = ',"tainted":true' if tainted else ""
+    return f'{{"status":{encode(status)},"output":{output or "null"},"error":{error or "null"}{taint}}}'

@@ -1,0 +1,95 @@
+"""Whether a tool call may be made: by the run's own tools, and by a person's word where one is needed.
+
+What is recorded holds in every replay: a call that has begun is not judged again, whatever has become of the policy, of
+the tool's declaration or of the trust in the run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from agents.engine.asking import Decision, Question, ask_again, ask_person, decision_of, refuse
+from agents.engine.errors import StepFailed
+from agents.engine.messages import ToolCall
+from agents.engine.ports import Need
+
+if TYPE_CHECKING:
+    from agents.engine.execution import Execution
+    from agents.engine.scope import Scope
+
+_PREFIX = "tool:"
+
+
+async def permitted(x: Execution, scope: Scope, call: ToolCall) -> ToolCall:
+    """Give the call as it may be made: a person may have edited its arguments. Raises StepFailed if it may not."""
+    key = scope.coming_key(f"{_PREFIX}{call.name}")
+    if key in x.steps:
+        return await _as_approved(x, scope, call, key)
+    if not x.may_use(call.name):
+        allowed = ", ".join(x.tools or ()) or "none"
+        raise StepFailed("ToolNotAllowed", f"This run may not use the tool {call.name!r}. Tools: {allowed}.", key)
+    need = await x.host.ports.tools.needs_approval(
+        call.name, dict(call.arguments), workspace_id=x.claimed.workspace_id, is_tainted=x.is_tainted
+    )
+    if need is None:
+        # Perhaps it was needed when the run came here last: then what a person said holds.
+        return await _as_approved(x, scope, call, key)
+    return await _with_approval(x, scope, call, key, need)
+
+
+async def _as_approved(x: Execution, scope: Scope, call: ToolCall, key: str) -> ToolCall:
+    asked = _asking_key(scope, key)
+    if asked not in x.steps:
+        return call
+    decided = await ask_person(x, scope, asked, _question(call, Need()))
+    return _carried_out(scope, call, decision_of(decided), asked)
+
+
+async def _with_approval(x: Execution, scope: Scope, call: ToolCall, key: str, need: Need) -> ToolCall:
+    asked, question = _asking_key(scope, key), _question(call, need)
+    while True:
+        decision = decision_of(await ask_person(x, scope, asked, question))
+        fault = _fault_of(x, decision, need)
+        if not fault:
+            return _carried_out(scope, call, decision, asked)
+        ask_again(x, question, x.steps[asked], fault)
+
+
+def _fault_of(x: Execution, decision: Decision, need: Need) -> str:
+    """Say why an approval can't be used any more."""
+    if not decision.is_approved:
+        return ""
+    if decision.described != need.described:
+        return "It was approved, but the tool has changed since."
+    if decision.expires_at < x.host.clock.now():
+        return "It was approved, but not used in time."
+    return ""
+
+
+def _carried_out(scope: Scope, call: ToolCall, decision: Decision, key: str) -> ToolCall:
+    if not decision.is_approved:
+        # Its number is used up all the same: the next call of this tool is another one.
+        scope.next_key(f"{_PREFIX}{call.name}")
+        refuse(decision.verdict, "call", decision.comment, key)
+    return replace(call, arguments=decision.arguments)
+
+
+def _question(call: ToolCall, need: Need) -> Question:
+    return Question(
+        kind="approve",
+        subject=call.name,
+        arguments=dict(call.arguments),
+        effect=need.effect,
+        why=need.why,
+        form=need.form,
+        tool=call.name,
+        described=need.described,
+        lasts=timedelta(seconds=need.lasts),
+    )
+
+
+def _asking_key(scope: Scope, key: str) -> str:
+    """Give the key under which the call of this key is asked about."""
+    return f"{scope.path}approve:{key[len(scope.path) + len(_PREFIX) :]}"
