@@ -20,7 +20,8 @@ from agents.engine.deciding import reconsider
 from agents.engine.errors import StepFailed
 from agents.engine.plans import Plan
 from agents.engine.recording import finish_step, log_step, outcome_of, record_step, update_step
-from agents.engine.records import ApprovalRecord, StepRecord, WaitRecord
+from agents.engine.records import StepRecord, WaitRecord
+from agents.engine.trust_records import ApprovalRecord
 
 if TYPE_CHECKING:
     from agents.engine.execution import Execution

@@ -31,10 +31,10 @@ from agents.engine.records import (
     History,
     MessageRecord,
     StepRecord,
-    TrustChange,
     WaitRecord,
 )
 from agents.engine.scope import Scope, is_superseded_with
+from agents.engine.trust_records import TrustChange
 from agents.engine.waiting import Waiting
 
 if TYPE_CHECKING:

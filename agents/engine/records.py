@@ -10,6 +10,8 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple, TypeAlias
 from uuid import UUID
 
+from agents.engine.trust_records import TrustChange
+
 Status = Literal["queued", "running", "waiting", "succeeded", "failed", "cancelled"]
 WantedFlag = Literal["", "pause", "cancel"]
 StepState = Literal["running", "retrying", "succeeded", "failed", "interrupted", "unknown"]
@@ -184,24 +186,6 @@ class ArtifactRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class ApprovalRecord:
-    """A question to a person. `arguments` and `form` are JSON texts."""
-
-    id: UUID
-    key: str
-    kind: Literal["approve", "ask"]
-    subject: str
-    tool: str
-    effect: str
-    why: str
-    arguments: str | None
-    form: str | None
-    binding: str
-    asked_at: datetime
-    expires_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class LargeRecord:
     """An outcome too large for its step's row, compressed."""
 
@@ -266,27 +250,6 @@ class Release:
 
 
 Ending: TypeAlias = Park | Finish | Release
-
-
-@dataclass(slots=True)
-class TrustChange:
-    """What is written about the trust in a run, apart from the rest since few batches have any of it.
-
-    `tainted` are keys of steps by which the run has read what strangers may have written, `withdrawn` keys of steps
-    whose question is asked no more; `approvals` are new questions.
-    """
-
-    tainted: list[str] = field(default_factory=list)
-    withdrawn: list[str] = field(default_factory=list)
-    approvals: list[ApprovalRecord] = field(default_factory=list)
-
-    def after(self, older: TrustChange | None) -> TrustChange:
-        """Give both, the older first."""
-        if older is None:
-            return self
-        return TrustChange(
-            older.tainted + self.tainted, older.withdrawn + self.withdrawn, older.approvals + self.approvals
-        )
 
 
 @dataclass(slots=True)

@@ -30,11 +30,11 @@ from agents.engine.records import (
     Status,
     StepRecord,
     Target,
-    TrustChange,
     WaitRecord,
     WantedFlag,
 )
 from agents.engine.records import Change as JournalChange
+from agents.engine.trust_records import TrustChange
 from tests.protocol.state import DONE, Change, Exec, Message, Row, WorkerRow
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)

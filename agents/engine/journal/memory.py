@@ -11,7 +11,6 @@ from uuid import UUID
 
 from agents.engine.journal.store import NewRun, Store
 from agents.engine.records import (
-    ApprovalRecord,
     ArtifactRecord,
     Change,
     ChildRecord,
@@ -22,9 +21,9 @@ from agents.engine.records import (
     MessageRecord,
     RunRow,
     StepRecord,
-    TrustChange,
     WaitRecord,
 )
+from agents.engine.trust_records import ApprovalRecord, TrustChange
 
 
 @dataclass(slots=True)

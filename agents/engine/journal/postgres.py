@@ -25,9 +25,9 @@ from agents.engine.records import (
     MessageRecord,
     RunRow,
     StepRecord,
-    TrustChange,
     WaitRecord,
 )
+from agents.engine.trust_records import TrustChange
 
 QUEUE_CHANNEL = "agentsite_queue"
 LIVE_CHANNEL = "agentsite_live"

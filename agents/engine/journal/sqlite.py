@@ -20,7 +20,6 @@ import orjson
 from agents.engine.journal import sqlite_statements as sql
 from agents.engine.journal.store import RUN_COST_US, NewRun, StepWrites, Store, typed_errors
 from agents.engine.records import (
-    ApprovalRecord,
     Change,
     Claimed,
     ClaimRequest,
@@ -29,9 +28,9 @@ from agents.engine.records import (
     MessageRecord,
     RunRow,
     StepRecord,
-    TrustChange,
     WaitRecord,
 )
+from agents.engine.trust_records import ApprovalRecord, TrustChange
 
 LONG_BATCH, COURTESY = 0.004, 0.003
 """After a batch of so many seconds the file is left to other writers for so many: SQLite does not queue them, one that

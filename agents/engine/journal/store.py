@@ -37,9 +37,9 @@ from agents.engine.records import (
     Release,
     RunRow,
     StepRecord,
-    TrustChange,
     WaitRecord,
 )
+from agents.engine.trust_records import TrustChange
 
 RUN_COST_US = 50_000
 """What one run costs its workspace in the queue's virtual time, in microseconds."""
