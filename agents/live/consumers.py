@@ -96,13 +96,17 @@ class RunConsumer(LiveConsumer):
                 yield message.to_message()
 
 
-class RunsConsumer(LiveConsumer):
-    """/ws/w/<slug>/runs: the runs of a workspace that change."""
+class WorkspaceConsumer(LiveConsumer, ABC):
+    """What watches a workspace as a whole."""
 
     async def enter(self, session: str) -> SessionPass | Refusal:
         right = await read_once(access.pass_for_workspace, session, self.scope["url_route"]["kwargs"]["slug"])
         self._workspace = right.workspace if isinstance(right, SessionPass) else 0
         return right
+
+
+class RunsConsumer(WorkspaceConsumer):
+    """/ws/w/<slug>/runs: the runs of a workspace that change."""
 
     async def messages(self) -> AsyncIterator[dict[str, Any]]:
         async with hub().subscribe_runs(self._workspace) as subscription:
@@ -110,6 +114,15 @@ class RunsConsumer(LiveConsumer):
                 lines = await subscription.next()
                 if lines is not None:
                     yield {"type": "runs", "runs": [line.to_json() for line in lines]}
+
+
+class ApprovalsConsumer(WorkspaceConsumer):
+    """/ws/w/<slug>/approvals: how many questions of the workspace's runs wait for a person, whenever that changes."""
+
+    async def messages(self) -> AsyncIterator[dict[str, Any]]:
+        async with hub().subscribe_approvals(self._workspace) as subscription:
+            while True:
+                yield {"type": "approvals", "open": await subscription.next()}
 
 
 def _after(query: bytes) -> int:

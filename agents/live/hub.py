@@ -16,8 +16,9 @@ from agents.live import notices
 from agents.live.board import Board, BoardSubscription
 from agents.live.messages import RunLine, RunState
 from agents.live.reader import Reader
-from agents.live.reads import PAGE, News, Want, read_lines, read_news, read_page
+from agents.live.reads import PAGE, News, Want, read_lines, read_news, read_page, read_waiting
 from agents.live.subscription import Subscription
+from agents.live.tally import Tally, TallySubscription
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -53,6 +54,7 @@ class Hub:
     def __init__(self) -> None:
         self._watches: dict[UUID, Watch] = {}
         self._boards: dict[int, Board] = {}
+        self._tallies: dict[int, Tally] = {}
         self._dirty = asyncio.Event()
         self._reader: Reader | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -88,11 +90,29 @@ class Hub:
                 await board.aclose()
             await self._stop_if_idle()
 
+    @asynccontextmanager
+    async def subscribe_approvals(self, workspace: int) -> AsyncIterator[TallySubscription]:
+        """Watch how many questions of a workspace's runs wait for a person."""
+        self._start()
+        tally = self._tallies.get(workspace)
+        if tally is None:
+            tally = self._tallies[workspace] = Tally(workspace, self._read_waiting)
+        subscription = tally.subscribe()
+        try:
+            yield subscription
+        finally:
+            if tally.unsubscribe(subscription):
+                del self._tallies[workspace]
+                await tally.aclose()
+            await self._stop_if_idle()
+
     def poke(self) -> None:
         """Look at the database: something may have changed."""
         self._dirty.set()
         for board in self._boards.values():
             board.poke()
+        for tally in self._tallies.values():
+            tally.poke()
 
     def reread_partials(self, run: UUID, after: int) -> None:
         """Offer the partial texts of a run after this row once more."""
@@ -106,6 +126,9 @@ class Hub:
 
     async def _read_lines(self, workspace: int, also: list[UUID]) -> dict[UUID, RunLine]:
         return await self.read(read_lines, workspace, also)
+
+    async def _read_waiting(self, workspace: int) -> tuple[UUID, ...]:
+        return await self.read(read_waiting, workspace)
 
     async def read(self, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a database read; a database that is away is asked again until it answers."""
@@ -165,7 +188,7 @@ class Hub:
             ]
 
     async def _stop_if_idle(self) -> None:
-        if self._watches or self._boards:
+        if self._watches or self._boards or self._tallies:
             return
         tasks, self._tasks = self._tasks, []
         reader, self._reader = self._reader, None

@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db.models import Q
 
 from agents.live.messages import LiveEvent, LivePartial, RunLine, RunState
-from agents.models import Partial, Run, RunEvent
+from agents.models import Approval, Partial, Run, RunEvent
 
 V = TypeVar("V")
 
@@ -21,6 +21,9 @@ PAGE = 200
 
 LISTED = 200
 """How many of a workspace's newest runs a list follows; it also keeps those it saw active."""
+
+COUNTED = 100
+"""How many questions that wait are counted; more are as good as so many."""
 
 _CHUNK = 100
 _STATE = (
@@ -118,6 +121,12 @@ def read_lines(workspace: int, also: Iterable[UUID]) -> dict[UUID, RunLine]:
     if missing:
         rows += of_workspace.filter(id__in=missing).values_list(*_LINE)
     return {row[0]: RunLine(row[0], row[1], row[2] or "", *row[3:]) for row in rows}
+
+
+def read_waiting(workspace: int) -> tuple[UUID, ...]:
+    """Read which questions of a workspace wait for a person, the newest first, up to so many as a page shows."""
+    waiting = Approval.objects.filter(workspace_id=workspace).waiting().order_by("-id")
+    return tuple(waiting.values_list("id", flat=True)[:COUNTED])
 
 
 def _read_states(runs: Iterable[UUID]) -> dict[UUID, RunState]:

@@ -10,6 +10,7 @@ from urllib.parse import urlencode, urlsplit
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
+from agents.engine.deciding import decision_name
 from agents.models import ENDED, Run, RunEvent, Step, StepStatus, Wait, Workspace
 from agents.web import queries, timeline, wording
 from agents.web.markdown import render_answer
@@ -102,7 +103,7 @@ class Answer:
 class Decision:
     """A question that only a person can answer, with the possible answers."""
 
-    wait: Wait
+    key: str
     title: str
     explanation: str
     choices: tuple[tuple[str, str, str], ...]
@@ -266,10 +267,11 @@ def decisions_of(waits: list[Wait]) -> list[Decision]:
 
 
 def _decision(wait: Wait) -> Decision:
-    name = wait.name or wait.key
+    key = wait.key.removeprefix(decision_name(""))
+    name = wait.name or key
     if wait.kind == "changed":
         return Decision(
-            wait=wait,
+            key=key,
             title=f"The workflow has changed at {name}",
             explanation=(
                 "The recorded step was asked for with another input than the code asks for now. "
@@ -283,7 +285,7 @@ def _decision(wait: Wait) -> Decision:
             takes_outcome=False,
         )
     return Decision(
-        wait=wait,
+        key=key,
         title=f"It is not known whether {name} was done",
         explanation=(
             "The step acts outside and was interrupted before its outcome was recorded. "

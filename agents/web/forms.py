@@ -72,6 +72,13 @@ class DecisionForm(forms.Form):
             return text
 
 
+class ApprovalForm(forms.Form):
+    """A person's decision on a question; the fields of the question itself come beside it."""
+
+    choice = forms.ChoiceField(choices=[(name, name) for name in ("approve", "reject", "answer")])
+    comment = forms.CharField(required=False, max_length=2_000)
+
+
 class DocumentForm(forms.Form):
     """A document: a file, or a text that was pasted."""
 

@@ -21,6 +21,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 
 from agents.models import Membership, Role, User, Workspace
 from agents.services.errors import NotAllowed, NotFound, ServiceError
+from agents.web.queries import count_approvals
 from agents.web.zones import zone_of
 
 P = ParamSpec("P")
@@ -96,7 +97,8 @@ def in_workspace(needs: Role = Role.VIEWER) -> Callable[[View[P]], Callable[...,
 def render(request: HttpRequest, place: Place, template: str, context: dict[str, Any]) -> HttpResponse:
     """Render a page of a workspace with what its frame shows."""
     others = Workspace.objects.filter(memberships__user=place.user).exclude(pk=place.workspace.pk)
-    return render_template(request, template, {"place": place, "other_workspaces": others, **context})
+    frame = {"place": place, "other_workspaces": others, "open_approvals": count_approvals(place.workspace)}
+    return render_template(request, template, {**frame, **context})
 
 
 def render_part(request: HttpRequest, place: Place, template: str, context: dict[str, Any]) -> HttpResponse:

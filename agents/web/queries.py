@@ -15,9 +15,12 @@ from django.db.models.functions import Cast
 from django.http import Http404, QueryDict
 from django.utils import timezone
 
+from agents.live.reads import COUNTED
 from agents.models import (
     ACTIVE,
     Agent,
+    Approval,
+    ApprovalStatus,
     Document,
     LargeOutcome,
     Partial,
@@ -178,6 +181,39 @@ def streamed_text(run: Run, key: str) -> tuple[str, int]:
 def waits_of(run: Run) -> list[Wait]:
     """Give what a run waits for."""
     return list(Wait.objects.filter(run_id=run.id).order_by("id")[:50])
+
+
+def waiting_approvals(workspace: Workspace, run: Run | None = None) -> list[Approval]:
+    """Give the questions that wait for a person, of a workspace or of one run, the oldest first."""
+    waiting = Approval.objects.filter(workspace=workspace).waiting()
+    if run is not None:
+        waiting = waiting.filter(run=run)
+    return list(waiting.select_related("run__agent_version__agent").order_by("id")[:PAGE])
+
+
+def count_approvals(workspace: Workspace) -> int:
+    """Count the questions that wait for a person, up to what is worth counting."""
+    return Approval.objects.filter(workspace=workspace).waiting().order_by()[:COUNTED].count()
+
+
+def decided_approvals(workspace: Workspace) -> list[Approval]:
+    """Give the questions that were decided, or came to nothing, the newest first."""
+    decided = Approval.objects.filter(workspace=workspace).exclude(status=ApprovalStatus.OPEN)
+    return list(decided.select_related("run", "decided_by").order_by("-id")[:PAGE])
+
+
+def approval_of(workspace: Workspace, approval_id: UUID) -> Approval:
+    """Give a question of the workspace; any other does not exist here."""
+    approval = Approval.objects.filter(workspace=workspace, pk=approval_id).select_related("decided_by").first()
+    if approval is None:
+        raise Http404
+    return approval
+
+
+def tainting_steps(run: Run) -> list[Step]:
+    """Give the steps by which the run has read what strangers may have written."""
+    steps = Step.objects.filter(run_id=run.id, tainted=True, superseded=False)
+    return list(steps.only("key", "name", "kind", "label").order_by("started_at")[:20])
 
 
 def child_of(run: Run, step: Step) -> Run | None:

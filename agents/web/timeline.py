@@ -30,6 +30,7 @@ _PHASES = {
     "run_cancelled": "",
 }
 _ICONS = {"call": "branch", "spawn": "branch", "tool": "act", "artifact": "file", "timeout": "waiting"}
+_PATIENT = ("sleep", "call", "spawn", "timeout", "approve", "ask")
 _PHASE_WORDS = {"queued": "in the queue", "running": "working", "waiting": "waiting", "paused": "paused"}
 
 
@@ -199,7 +200,9 @@ def step_state(step: Step, run: Run) -> tuple[str, str]:
     if status == StepStatus.RUNNING and run.status not in ("running",):
         if run.status in ENDED:
             return "interrupted", "Interrupted"
-        return ("waiting", "Waiting") if step.kind in ("sleep", "call", "spawn", "timeout") else ("waiting", "Parked")
+        return ("waiting", "Waiting") if step.kind in _PATIENT else ("waiting", "Parked")
+    if step.kind in ("approve", "ask") and status == StepStatus.RUNNING:
+        return "waiting", "Waiting"
     words = {"succeeded": "Done", "unknown": "Outcome unknown", "retrying": "Trying again"}
     return status, words.get(status, status.capitalize())
 

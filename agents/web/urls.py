@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from agents.web.views import account, documents, home, run, runs, secrets, tokens, workers
+from agents.web.views import account, approvals, documents, home, run, runs, secrets, tokens, workers
 
 app_name = "web"
 
@@ -24,6 +24,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{_RUN}parts/", run.parts, name="run-parts"),
     path(f"{_RUN}decide/", run.decide, name="run-decide"),
     *[path(f"{_RUN}{action}/", run.control, {"action": action}, name=f"run-{action}") for action in _CONTROLS],
+    path("w/<slug:slug>/approvals/", approvals.approvals, name="approvals"),
+    path("w/<slug:slug>/approvals/<uuid:approval_id>/decide/", approvals.decide, name="approval-decide"),
     path("w/<slug:slug>/documents/", documents.documents, name="documents"),
     path("w/<slug:slug>/documents/add/", documents.add, name="document-add"),
     path("w/<slug:slug>/documents/<int:document_id>/", documents.document, name="document"),

@@ -20,6 +20,8 @@ KINDS = {
     "tool": "Tool",
     "step": "Step",
     "sleep": "Sleep",
+    "approve": "Approval",
+    "ask": "Question",
     "call": "Sub-run",
     "spawn": "Sub-run",
     "run": "Sub-run",

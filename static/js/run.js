@@ -1,6 +1,7 @@
 // The run page, live. Events say that something changed; the server then draws the parts that did, and they are put in
 // without disturbing what is being read. Streamed text alone is added here, as text.
 
+import { putCards } from "./cards.js";
 import { Live } from "./live.js";
 import { serverTime, setServerTime, tick } from "./times.js";
 
@@ -82,7 +83,7 @@ function put(html) {
   else delete run.dataset.open;
   for (const message of parts.querySelectorAll(".message-error")) say(message.textContent.trim(), true);
   replaceUnlessSame("run-head", parts);
-  if (!document.getElementById("run-decisions").contains(document.activeElement)) replaceUnlessSame("run-decisions", parts);
+  putCards(document.getElementById("run-decisions"), parts.querySelector("#run-decisions"));
   putTimeline(parts.querySelector("#run-timeline"));
   putPane(parts.querySelector("#run-pane"));
   document.title = document.title.replace(/ · \w+$/, ` · ${run.dataset.status}`);
@@ -241,6 +242,8 @@ async function control(event) {
     const response = await fetch(form.action, { method: "POST", body: data, headers: { "X-Requested-With": "fetch" } });
     if (response.ok) put(await response.text());
     else say("That was refused. Load the page anew and try again.", true);
+    // Still there: what was written into it can't be used.
+    if (event.submitter?.isConnected) event.submitter.disabled = false;
   } catch {
     say("The server can't be reached. Nothing was changed; try again.", true);
     if (event.submitter) event.submitter.disabled = false;

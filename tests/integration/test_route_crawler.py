@@ -112,6 +112,8 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "w/<slug:slug>/runs/<uuid:run_id>/pause/": (PAGE_ACT,),
     "w/<slug:slug>/runs/<uuid:run_id>/resume/": (PAGE_ACT,),
     "w/<slug:slug>/runs/<uuid:run_id>/retry/": (PAGE_ACT,),
+    "w/<slug:slug>/approvals/": (PAGE,),
+    "w/<slug:slug>/approvals/<uuid:approval_id>/decide/": (PAGE_ACT,),
     "w/<slug:slug>/documents/": (PAGE,),
     "w/<slug:slug>/documents/add/": (PAGE_ACT,),
     "w/<slug:slug>/documents/<int:document_id>/": (PAGE,),

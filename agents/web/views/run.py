@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from agents.models import ENDED, Role, Run, RunStatus, Step, StepStatus, WaitKind, Wanted
 from agents.services import runs as services
-from agents.web import detail, queries, timeline
+from agents.web import asked, detail, queries, timeline
 from agents.web.forms import DecisionForm
 from agents.web.place import Place, act, back, in_workspace, render, render_part
 
@@ -50,6 +50,8 @@ def _context(request: HttpRequest, place: Place, run_id: UUID) -> dict[str, Any]
         "now": now,
         "waits": waits,
         "decisions": detail.decisions_of(waits),
+        "cards": asked.cards_of(queries.waiting_approvals(place.workspace, run)),
+        "tainted_by": queries.tainting_steps(run) if run.tainted else [],
         "answer": answer,
         "detail": detail.describe_step(run, chosen) if chosen is not None else None,
         "chosen_key": key if chosen is not None else "",

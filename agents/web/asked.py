@@ -1,0 +1,37 @@
+"""Questions to people, as their cards show them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from agents.models import Approval, Run
+from agents.web.schema_forms import Field, fields_of
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A question with what a person can change or fill in."""
+
+    approval: Approval
+    fields: list[Field]
+
+    @property
+    def run(self) -> Run:
+        return self.approval.run
+
+    @property
+    def is_question(self) -> bool:
+        return self.approval.kind == "ask"
+
+    @property
+    def title(self) -> str:
+        """What is asked, in one line."""
+        if self.is_question:
+            return self.approval.subject
+        return f"May {self.approval.subject} be called?" if self.approval.tool else f"{self.approval.subject}?"
+
+
+def cards_of(approvals: Iterable[Approval]) -> list[Card]:
+    """Give the cards of open questions."""
+    return [Card(approval, fields_of(approval.form, approval.arguments)) for approval in approvals]
