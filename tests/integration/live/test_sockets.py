@@ -17,10 +17,11 @@ from django.test import Client
 from django.utils import timezone
 from knox.crypto import hash_token
 
+from agents.engine.notify import announce
 from agents.live import access, sse
 from agents.live.consumers import READ_ONLY
-from agents.models import AuthToken, Membership, Role, Run, RunStatus
-from tests.factories import add_events, make_run, make_token, make_user, make_workspace
+from agents.models import Approval, AuthToken, Membership, Role, Run, RunStatus
+from tests.factories import add_events, make_approval, make_run, make_token, make_user, make_workspace
 
 pytestmark = [pytest.mark.anyio, pytest.mark.django_db(transaction=True)]
 
@@ -111,6 +112,21 @@ async def test_tells_the_runs_of_a_workspace(run: Run) -> None:
         assert [line["id"] for line in message["runs"]] == [str(run.pk)]
 
 
+async def test_tells_how_much_waits_for_a_person(run: Run) -> None:
+    session = await apart(lambda: session_of(make_user(run.workspace)))
+    other = await apart(make_run)
+    async with opened(f"/ws/w/{run.workspace.slug}/approvals", session) as (socket, _):
+        told = [await socket.receive_json_from(timeout=PATIENCE)]
+        for change in (
+            lambda: make_approval(run),
+            lambda: make_approval(run) and make_approval(other),
+            lambda: Approval.objects.filter(run=run).update(status="rejected"),
+        ):
+            await apart(lambda change=change: (change(), announce(live=True)))
+            told.append(await socket.receive_json_from(timeout=PATIENCE))
+        assert told == [{"type": "approvals", "open": number} for number in (0, 1, 2, 0)]
+
+
 @pytest.mark.fault(30)
 @pytest.mark.parametrize(
     "origin", [None, "", "null", "http://evil.example", "http://testserver:81", "http://testserver.evil.example", "x"]
@@ -131,6 +147,7 @@ async def test_who_may_not_watch_is_told_so(run: Run) -> None:
         ("x" * 5000, f"/ws/runs/{run.pk}", 4401),
         (stranger, f"/ws/runs/{run.pk}", 4404),
         (stranger, f"/ws/w/{run.workspace.slug}/runs", 4404),
+        (stranger, f"/ws/w/{run.workspace.slug}/approvals", 4404),
         (stranger, "/ws/w/nowhere/runs", 4404),
         (stranger, "/ws/runs/00000000-0000-0000-0000-000000000000", 4404),
     ):
