@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from agents.engine.canonical import JSON, decode, encode
 from agents.engine.errors import Sealed
+from agents.engine.messages import ToolResult
 from agents.engine.plans import Plan
 from agents.engine.recording import fail_step, finish_step, log_step, update_step, with_entry
 from agents.engine.records import StepRecord, WaitRecord
@@ -45,7 +46,7 @@ async def ask_for_outcome(
 async def _decided(x: Execution, record: StepRecord, decision: JSON) -> StepRecord:
     match decision["choice"]:
         case "done":
-            record = finish_step(x, record, encode(decision.get("outcome")))
+            record = finish_step(x, record, encode(_outcome(record, decision.get("outcome"))))
         case "retry":
             now = x.stamp()
             entry = {**(decode(record.error) or {}), "number": record.attempt, "at": now, "retry_at": now}
@@ -78,6 +79,15 @@ async def reconsider(x: Execution, key: str, plan: Plan, record: StepRecord) -> 
     record = fail_step(x, record, failure)
     await x.commit()
     return record
+
+
+def _outcome(record: StepRecord, told: JSON) -> JSON:
+    """Give what a person says came out of a step, in the form in which such steps have their outcome."""
+    if record.kind != "tool":
+        return told
+    if told is None:
+        return ToolResult("tool", "A person says that it was done.", name=record.name)
+    return ToolResult("tool", told if isinstance(told, str) else encode(told), name=record.name, data=told)
 
 
 def decision_name(key: str) -> str:
