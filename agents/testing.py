@@ -91,8 +91,10 @@ class ScriptedTools:
     def specs(self, names: Iterable[str]) -> list[ToolSpec]:
         return [self.spec(name) for name in names if name in self.functions]
 
-    async def needs_approval(self, name: str, arguments: JSON, *, workspace_id: int, is_tainted: bool) -> Need | None:
-        return self.needs.get(name) if is_tainted else None
+    async def needs_approval(
+        self, name: str, arguments: JSON, *, workspace_id: int, is_tainted: bool, because: str = ""
+    ) -> Need | None:
+        return Need(why=because) if because else self.needs.get(name) if is_tainted else None
 
     async def call(self, name: str, arguments: JSON, info: CallInfo) -> ToolResult:
         await info.begin()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,6 +24,8 @@ _EFFECTS = {
 _TAINTED = (
     "The run has read content that strangers may have written: this call may be what they want, not what you want."
 )
+_OWN_RULE = "This tool asks a person before every call."
+_OWN_RULE_HERE = "This tool asks a person before calls like this one."
 _ALWAYS = "This workspace wants a person to look at every call that has an effect."
 
 
@@ -46,25 +49,45 @@ class Request:
     described: str
 
 
-def request_for(tool: Tool, arguments: JSON, policy: Policy, *, is_tainted: bool) -> Request | None:
-    """Give what to ask a person before this call, None if it is free; so is what the tool will refuse anyway."""
-    why = _why(tool, policy, is_tainted=is_tainted)
-    if not why:
-        return None
+def is_free(tool: Tool) -> bool:
+    """Whether no policy and no taint can make a call of this tool wait."""
+    return tool.effect == "none" and tool.approval in ("never", "when_tainted")
+
+
+def request_for(tool: Tool, arguments: JSON, policy: Policy, *, is_tainted: bool, because: str = "") -> Request | None:
+    """Give what to ask a person before this call, None if it is free; so is what the tool will refuse anyway.
+
+    `because` is what the tool itself said when it was called without leave.
+    """
     try:
-        tool.validate(arguments)
+        values = tool.validate(arguments)
     except InvalidArguments:
+        return None
+    why = because or _why(tool, values, policy, is_tainted=is_tainted)
+    if not why:
         return None
     return Request(f"{tool.description.split(chr(10))[0]} {_EFFECTS[tool.effect]}", why, describe(tool))
 
 
-def _why(tool: Tool, policy: Policy, *, is_tainted: bool) -> str:
-    """Say why a person is asked; nothing if nobody is."""
-    if tool.effect == "none" or policy.when == "declared":
+def _why(tool: Tool, values: Mapping[str, Any], policy: Policy, *, is_tainted: bool) -> str:
+    """Say why a person is asked; nothing if nobody is. The tool's own rule holds whatever the workspace wants."""
+    if tool.approval == "always":
+        return _OWN_RULE
+    if callable(tool.approval) and (found := _by_rule(tool.approval, values)):
+        return found
+    if tool.effect == "none":
         return ""
     if policy.when == "always":
         return _ALWAYS
-    return _TAINTED if is_tainted else ""
+    is_watched = policy.when == "when_tainted" and tool.approval != "never"
+    return _TAINTED if is_tainted and is_watched else ""
+
+
+def _by_rule(rule: Callable[[Mapping[str, JSON]], bool], values: Mapping[str, Any]) -> str:
+    try:
+        return _OWN_RULE_HERE if rule(values) else ""
+    except Exception as error:  # noqa: BLE001 (the rule's author's code: whatever is wrong with it, a person looks)
+        return f"The tool's own rule could not be applied ({type(error).__name__}), so a person is asked."
 
 
 def describe(tool: Tool) -> str:

@@ -85,7 +85,8 @@ class ToolContext(Protocol):
     A tool gets it by annotating its first parameter with this type. `idempotency_key` is the same in every attempt of
     the same step: hand it to services that know such keys. `deadline` is in the event loop's seconds, None until the
     call begins. `worker_id` is that of the process's row among the workers; `is_resumed` says that the run was away in
-    between, so that this call may have been waiting before.
+    between, so that this call may have been waiting before. `is_approved` says that a person has allowed this call: a
+    tool that would raise NeedsApproval may act.
     """
 
     @property
@@ -108,6 +109,9 @@ class ToolContext(Protocol):
 
     @property
     def is_resumed(self) -> bool: ...
+
+    @property
+    def is_approved(self) -> bool: ...
 
     async def begin(self) -> None:
         """Let the call count from here on. The chain does it; a tool has begun when its function is called."""

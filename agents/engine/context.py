@@ -24,13 +24,13 @@ from agents.engine.asking import (
     decision_of,
     question_of,
 )
+from agents.engine.calling import call_tool
 from agents.engine.canonical import JSON, decode, digest, encode
 from agents.engine.conversation import Conversation
-from agents.engine.errors import ForeignTask, Permanent, Sealed, StepFailed
+from agents.engine.errors import ForeignTask, Sealed, StepFailed
 from agents.engine.messages import Message, Reply, ToolCall, ToolResult
-from agents.engine.permitting import permitted
 from agents.engine.plans import Attempt, Plan
-from agents.engine.ports import AgentConfig, CallInfo, Effect, ModelRequest, ToolSpec
+from agents.engine.ports import AgentConfig, Effect, ModelRequest
 from agents.engine.recording import finish_step, record_step
 from agents.engine.records import ArtifactRecord
 from agents.engine.retry import Retry
@@ -128,47 +128,17 @@ class Context:
         A model's call that fails or is refused is answered with `ok=False` and a text for the model; a call by name
         raises StepFailed.
         """
-        scope = self._enter("tool")
-        x = self._x
+        scope, x = self._enter("tool"), self._x
         asked = call if isinstance(call, ToolCall) else ToolCall("", call, arguments)
         try:
-            return await self._call_tool(
-                scope, await permitted(x, scope, asked), by_name=isinstance(call, str), retry=retry, timeout=timeout
-            )
+            result = await call_tool(x, scope, asked, retry=retry, timeout=timeout)
         except StepFailed as failure:
             if isinstance(call, str):
                 raise
             text = f"{failure.type}: {failure.message}"
             return ToolResult("tool", text, call_id=asked.id, name=asked.name, ok=False, step_key=failure.key)
-
-    async def _call_tool(
-        self, scope: Scope, asked: ToolCall, *, by_name: bool, retry: Retry | None, timeout: float | None
-    ) -> ToolResult:
-        x = self._x
-        spec = self._tool_spec(asked.name)
-
-        async def execute(attempt: Attempt) -> ToolResult:
-            if spec is None:
-                raise Permanent(f"There is no tool named {asked.name!r}.", "UnknownTool")
-            return await x.host.ports.tools.call(asked.name, dict(asked.arguments), self._call_info(attempt))
-
-        plan = Plan(
-            kind="tool",
-            name=f"tool:{asked.name}",
-            title=asked.name,
-            digest=digest([asked.name, dict(asked.arguments)]),
-            input=lambda: dict(asked.arguments),
-            label=spec.kind if spec else "act",
-            effect=spec.effect if spec else "none",
-            retry=retry or (spec.retry if spec else None) or STEP_RETRY,
-            timeout=timeout if timeout is not None else (spec.timeout if spec else None),
-            begins_itself=spec is not None,
-            taints=spec is not None and spec.trust == "untrusted",
-        )
-        key, outcome = await perform(x, scope, plan, execute)
-        result = ToolResult.from_json({**outcome, "call_id": asked.id, "name": asked.name}, key)
-        if by_name and not result.ok:
-            raise StepFailed("ToolFailed", result.text, key)
+        if isinstance(call, str) and not result.ok:
+            raise StepFailed("ToolFailed", result.text, result.step_key)
         return result
 
     def may_use(self, tool: str) -> bool:
@@ -371,35 +341,6 @@ class Context:
             run_id=x.id,
             step_key=attempt.key,
             deadline=attempt.deadline,
-        )
-
-    def _tool_spec(self, name: str) -> ToolSpec | None:
-        try:
-            return self._x.host.ports.tools.spec(name)
-        except KeyError:
-            return None
-
-    def _call_info(self, attempt: Attempt) -> CallInfo:
-        x = self._x
-
-        async def begin() -> float | None:
-            await attempt.begin()
-            return attempt.deadline
-
-        async def wait_until(due: datetime, what: str) -> None:
-            await x.wait_until(attempt.key, due, what, kind="slot")
-
-        return CallInfo(
-            workspace_id=x.claimed.workspace_id,
-            run_id=x.id,
-            step_key=attempt.key,
-            attempt=attempt.number,
-            idempotency_key=attempt.idempotency_key,
-            now=x.host.clock.now,
-            worker_id=x.host.journal.worker_id,
-            is_resumed=not x.claimed.is_fresh,
-            begin=begin,
-            wait_until=wait_until,
         )
 
     def _enter(self, what: str) -> Scope:

@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 
 MAX_ERROR = 4_000
 MAX_REASON = 300
+_PHRASES = {
+    "changed": "workflow changed at {}: reuse or run again?",
+    "unknown": "outcome of {} unknown: done, retry or give up?",
+    "worker": "waiting for a worker that knows the workflow {}",
+    "person": "waiting for a person: {}",
+    "event": "waiting: event {}",
+}
 
 
 def succeeded(x: Execution, output: Any) -> Change:
@@ -122,20 +129,11 @@ def _reason(waits: Sequence[WaitRecord]) -> str:
     if children:
         phrases.append("waiting for a sub-run" if children == 1 else f"waiting for {children} sub-runs")
     for wait in waits:
-        match wait.kind:
-            case "changed":
-                phrases.append(f"workflow changed at {wait.name}: reuse or run again?")
-            case "unknown":
-                phrases.append(f"outcome of {wait.name} unknown: done, retry or give up?")
-            case "worker":
-                phrases.append(f"waiting for a worker that knows the workflow {wait.name}")
-            case "slot":
-                at = f", about {_clock_time(wait.due_at)}" if wait.due_at else ""
-                phrases.append(f"waiting: limit {wait.name}{at}")
-            case "person":
-                phrases.append(f"waiting for a person: {wait.name}")
-            case "event":
-                phrases.append(f"waiting: {wait.kind} {wait.name}".rstrip())
+        if wait.kind == "slot":
+            at = f", about {_clock_time(wait.due_at)}" if wait.due_at else ""
+            phrases.append(f"waiting: limit {wait.name}{at}")
+        elif wait.kind in _PHRASES:
+            phrases.append(_PHRASES[wait.kind].format(wait.name).rstrip())
     timers = sorted((wait.due_at, wait.name) for wait in waits if wait.due_at is not None and wait.kind == "timer")
     if timers:
         due, name = timers[0]

@@ -6,6 +6,7 @@ EngineError
 ├── Retryable             a step asks for another attempt
 ├── Permanent             a step says that another attempt is useless
 ├── NoEffect              an unsafe step says that it surely did nothing
+│   └── NeedsApproval     … since a person has to allow it first
 ├── LoopBlocked           a step kept the event loop, and all runs of its worker, from going on
 ├── WorkflowError         the workflow's code is wrong
 │   ├── UnknownWorkflow
@@ -59,6 +60,10 @@ class Permanent(EngineError):
 
 class NoEffect(EngineError):
     """An unsafe step failed before it had any effect, so it may be tried again."""
+
+
+class NeedsApproval(NoEffect):
+    """A tool found out that a person has to allow this call first; nothing was done. The message says why."""
 
 
 class LoopBlocked(EngineError):

@@ -20,6 +20,7 @@ from agents.engine.errors import LeaseLost, Sealed
 from agents.engine.host import Host
 from agents.engine.journal.store import Unwritable
 from agents.engine.marks import mark_of
+from agents.engine.permitting import tools_of
 from agents.engine.plans import OpenStep
 from agents.engine.ports import AgentConfig
 from agents.engine.recording import update_step
@@ -55,7 +56,7 @@ class Execution:
     def __init__(self, claimed: Claimed, host: Host, agent: AgentConfig | None, history: History | None) -> None:
         self.claimed = claimed
         self.host = host
-        self.tools = _tools_of(claimed, agent)
+        self.tools = tools_of(claimed, agent)
         self.agent = agent if agent is None or claimed.tools is None else replace(agent, tools=self.tools or ())
         self.is_tainted = claimed.tainted
         self.id = claimed.id
@@ -391,11 +392,3 @@ class Execution:
         if self.sealed:
             raise Sealed
         return answer
-
-
-def _tools_of(claimed: Claimed, agent: AgentConfig | None) -> tuple[str, ...] | None:
-    """Give the tools that a run may use: its agent's, as far as the run above it has them. None: all there are."""
-    above = None if claimed.tools is None else tuple(decode(claimed.tools))
-    if agent is None:
-        return above
-    return agent.tools if above is None else tuple(tool for tool in agent.tools if tool in above)

@@ -6,14 +6,16 @@ the tool's declaration or of the trust in the run.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from agents.engine.asking import Decision, Question, ask_again, ask_person, decision_of, refuse
+from agents.engine.canonical import decode
 from agents.engine.errors import StepFailed
 from agents.engine.messages import ToolCall
-from agents.engine.ports import Need
+from agents.engine.ports import AgentConfig, Need
+from agents.engine.records import Claimed
 
 if TYPE_CHECKING:
     from agents.engine.execution import Execution
@@ -22,39 +24,55 @@ if TYPE_CHECKING:
 _PREFIX = "tool:"
 
 
-async def permitted(x: Execution, scope: Scope, call: ToolCall) -> ToolCall:
-    """Give the call as it may be made: a person may have edited its arguments. Raises StepFailed if it may not."""
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """A call as it may be made: a person may have edited its arguments. `is_given` says that a person was asked."""
+
+    call: ToolCall
+    is_given: bool = False
+
+
+def tools_of(claimed: Claimed, agent: AgentConfig | None) -> tuple[str, ...] | None:
+    """Give the tools that a run may use: its agent's, as far as the run above it has them. None: all there are."""
+    above = None if claimed.tools is None else tuple(decode(claimed.tools))
+    if agent is None:
+        return above
+    return agent.tools if above is None else tuple(tool for tool in agent.tools if tool in above)
+
+
+async def permitted(x: Execution, scope: Scope, call: ToolCall, because: str = "") -> Leave:
+    """Give leave to a call; raises StepFailed if it may not be made. `because` is what the tool said without leave."""
     key = scope.coming_key(f"{_PREFIX}{call.name}")
     if key in x.steps:
-        return await _as_approved(x, scope, call, key)
+        return await _as_decided(x, scope, call, key)
     if not x.may_use(call.name):
         allowed = ", ".join(x.tools or ()) or "none"
         raise StepFailed("ToolNotAllowed", f"This run may not use the tool {call.name!r}. Tools: {allowed}.", key)
     need = await x.host.ports.tools.needs_approval(
-        call.name, dict(call.arguments), workspace_id=x.claimed.workspace_id, is_tainted=x.is_tainted
+        call.name,
+        dict(call.arguments),
+        workspace_id=x.claimed.workspace_id,
+        is_tainted=x.is_tainted,
+        because=because,
     )
     if need is None:
         # Perhaps it was needed when the run came here last: then what a person said holds.
-        return await _as_approved(x, scope, call, key)
-    return await _with_approval(x, scope, call, key, need)
-
-
-async def _as_approved(x: Execution, scope: Scope, call: ToolCall, key: str) -> ToolCall:
-    asked = _asking_key(scope, key)
-    if asked not in x.steps:
-        return call
-    decided = await ask_person(x, scope, asked, _question(call, Need()))
-    return _carried_out(scope, call, decision_of(decided), asked)
-
-
-async def _with_approval(x: Execution, scope: Scope, call: ToolCall, key: str, need: Need) -> ToolCall:
+        return await _as_decided(x, scope, call, key)
     asked, question = _asking_key(scope, key), _question(call, need)
     while True:
         decision = decision_of(await ask_person(x, scope, asked, question))
         fault = _fault_of(x, decision, need)
         if not fault:
-            return _carried_out(scope, call, decision, asked)
+            return _leave(scope, call, decision, asked)
         ask_again(x, question, x.steps[asked], fault)
+
+
+async def _as_decided(x: Execution, scope: Scope, call: ToolCall, key: str) -> Leave:
+    asked = _asking_key(scope, key)
+    if asked not in x.steps:
+        return Leave(call)
+    decided = await ask_person(x, scope, asked, _question(call, Need()))
+    return _leave(scope, call, decision_of(decided), asked)
 
 
 def _fault_of(x: Execution, decision: Decision, need: Need) -> str:
@@ -68,12 +86,12 @@ def _fault_of(x: Execution, decision: Decision, need: Need) -> str:
     return ""
 
 
-def _carried_out(scope: Scope, call: ToolCall, decision: Decision, key: str) -> ToolCall:
+def _leave(scope: Scope, call: ToolCall, decision: Decision, key: str) -> Leave:
     if not decision.is_approved:
         # Its number is used up all the same: the next call of this tool is another one.
         scope.next_key(f"{_PREFIX}{call.name}")
         refuse(decision.verdict, "call", decision.comment, key)
-    return replace(call, arguments=decision.arguments)
+    return Leave(replace(call, arguments=decision.arguments), is_given=True)
 
 
 def _question(call: ToolCall, need: Need) -> Question:

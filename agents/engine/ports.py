@@ -78,7 +78,8 @@ class CallInfo:
 
     Whoever carries the call out awaits `begin` when it is about to act: the step's time runs from there, and its
     deadline in the event loop's seconds comes back. Before, it may await `wait_until(due, what)`, where the run parks
-    if that takes long; the call is then made anew, with `is_resumed`. `worker_id` is that of the worker's row.
+    if that takes long; the call is then made anew, with `is_resumed`. `worker_id` is that of the worker's row;
+    `is_approved` says that a person has allowed this call.
     """
 
     workspace_id: int
@@ -89,6 +90,7 @@ class CallInfo:
     now: Callable[[], datetime]
     worker_id: int = 0
     is_resumed: bool = False
+    is_approved: bool = False
     begin: Callable[[], Awaitable[float | None]] = _begin_at_once
     wait_until: Callable[[datetime, str], Awaitable[None]] = _never_wait
 
@@ -134,8 +136,13 @@ class ToolPort(Protocol):
         """Give the specifications of the named tools, unknown ones left out."""
         ...
 
-    async def needs_approval(self, name: str, arguments: JSON, *, workspace_id: int, is_tainted: bool) -> Need | None:
-        """Tell whether a person has to allow this call first; never for arguments that the tool will refuse."""
+    async def needs_approval(
+        self, name: str, arguments: JSON, *, workspace_id: int, is_tainted: bool, because: str = ""
+    ) -> Need | None:
+        """Tell whether a person has to allow this call first; never for arguments that the tool will refuse.
+
+        `because` is what the tool itself said when it was called without leave: then a person has to.
+        """
         ...
 
     async def call(self, name: str, arguments: JSON, info: CallInfo) -> ToolResult:

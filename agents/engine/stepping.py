@@ -15,6 +15,7 @@ from agents.engine.deciding import ask_for_outcome, reconsider
 from agents.engine.endings import MAX_ERROR
 from agents.engine.errors import (
     LoopBlocked,
+    NeedsApproval,
     NoEffect,
     NotEncodable,
     Permanent,
@@ -289,7 +290,7 @@ async def _after_failure(x: Execution, step: OpenStep, plan: Plan, error: Except
     pause = None
     if isinstance(error, NotBegun):
         pause = BEGIN_AGAIN
-    elif not isinstance(error, (Permanent, NotEncodable)):
+    elif not isinstance(error, (Permanent, NotEncodable, NeedsApproval)):
         retry_after = error.retry_after if isinstance(error, Retryable) else None
         pause = plan.retry.pause_after(failures, Random(f"{x.id}{record.key}{failures}"), retry_after)  # noqa: S311 (jitter)
     if step.streamed:

@@ -26,8 +26,12 @@ class RedactingTools:
     def specs(self, names: Iterable[str]) -> list[ToolSpec]:
         return self._tools.specs(names)
 
-    async def needs_approval(self, name: str, arguments: JSON, *, workspace_id: int, is_tainted: bool) -> Need | None:
-        return await self._tools.needs_approval(name, arguments, workspace_id=workspace_id, is_tainted=is_tainted)
+    async def needs_approval(
+        self, name: str, arguments: JSON, *, workspace_id: int, is_tainted: bool, because: str = ""
+    ) -> Need | None:
+        return await self._tools.needs_approval(
+            name, arguments, workspace_id=workspace_id, is_tainted=is_tainted, because=because
+        )
 
     async def call(self, name: str, arguments: JSON, info: CallInfo) -> ToolResult:
         try:

@@ -16,7 +16,7 @@ from agents.engine.ports import CallInfo, Need, ToolSpec
 from agents.engine.retry import Retry
 from agents.engine.worker_threads import until_available, with_django
 from tools import errors as tools
-from tools.approving import Policy, request_for
+from tools.approving import Policy, is_free, request_for
 from tools.http import Outbound, outbound
 from tools.registry import Registry, Tool, registry
 from tools.threads import run_in_thread
@@ -64,6 +64,10 @@ class CallContext:
     @property
     def is_resumed(self) -> bool:
         return self.info.is_resumed
+
+    @property
+    def is_approved(self) -> bool:
+        return self.info.is_approved
 
     async def begin(self) -> None:
         self.deadline = await self.info.begin()
@@ -121,15 +125,17 @@ class RegistryToolPort:
         """Give the specifications of the named tools, unknown ones left out."""
         return [specify(self._tools.get(name)) for name in names if name in self._tools]
 
-    async def needs_approval(self, name: str, arguments: JSON, *, workspace_id: int, is_tainted: bool) -> Need | None:
+    async def needs_approval(
+        self, name: str, arguments: JSON, *, workspace_id: int, is_tainted: bool, because: str = ""
+    ) -> Need | None:
         """Judge a call by what its tool declares and by the workspace's policy."""
         if name not in self._tools:
             return None
         tool = self._tools.get(name)
-        if tool.effect == "none":
+        if is_free(tool) and not because:
             return None
         policy = await until_available("policies", lambda: run_in_thread(with_django, self._policy, workspace_id))
-        request = request_for(tool, arguments, policy, is_tainted=is_tainted)
+        request = request_for(tool, arguments, policy, is_tainted=is_tainted, because=because)
         if request is None:
             return None
         return Need(request.effect, request.why, tool.schema, request.described, policy.lasts)
@@ -142,8 +148,7 @@ class RegistryToolPort:
         except tools.ToolFailed as error:
             return ToolResult(role="tool", text=str(error), name=name, ok=False)
         except tools.NeedsApproval as error:
-            # Nobody was asked, so nothing is done: what a tool finds out by itself never lets it act.
-            return ToolResult(role="tool", text=f"A person has to allow this first: {error}", name=name, ok=False)
+            raise engine.NeedsApproval(str(error)) from error
         except tools.ToolTimeout as error:
             raise engine.StepTimeout("StepTimeout", str(error), info.step_key) from error
         except tools.ToolRetry as error:

@@ -289,7 +289,9 @@ class _Lookup:
     def specs(self, names: Iterable[str]) -> list[ToolSpec]:
         return [LOOKUP for name in names if name == "lookup"]
 
-    async def needs_approval(self, name: str, arguments: Any, *, workspace_id: int, is_tainted: bool) -> None:
+    async def needs_approval(
+        self, name: str, arguments: Any, *, workspace_id: int, is_tainted: bool, because: str = ""
+    ) -> None:
         """Looking up is free."""
 
     async def call(self, name: str, arguments: Any, info: CallInfo) -> ToolResult:

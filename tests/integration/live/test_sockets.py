@@ -115,14 +115,20 @@ async def test_tells_the_runs_of_a_workspace(run: Run) -> None:
 async def test_tells_how_much_waits_for_a_person(run: Run) -> None:
     session = await apart(lambda: session_of(make_user(run.workspace)))
     other = await apart(make_run)
+
+    def ask() -> None:
+        make_approval(other)
+        make_approval(run)
+        announce(live=True)
+
+    def refuse() -> None:
+        Approval.objects.filter(run=run).update(status="rejected")
+        announce(live=True)
+
     async with opened(f"/ws/w/{run.workspace.slug}/approvals", session) as (socket, _):
         told = [await socket.receive_json_from(timeout=PATIENCE)]
-        for change in (
-            lambda: make_approval(run),
-            lambda: make_approval(run) and make_approval(other),
-            lambda: Approval.objects.filter(run=run).update(status="rejected"),
-        ):
-            await apart(lambda change=change: (change(), announce(live=True)))
+        for change in (ask, ask, refuse):
+            await apart(change)
             told.append(await socket.receive_json_from(timeout=PATIENCE))
         assert told == [{"type": "approvals", "open": number} for number in (0, 1, 2, 0)]
 

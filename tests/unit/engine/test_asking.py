@@ -10,6 +10,7 @@ from pydantic import BaseModel, field_validator
 
 from agents.engine import Context, StepFailed, workflow
 from agents.engine.canonical import decode
+from agents.engine.errors import NeedsApproval
 from agents.engine.messages import ToolCall
 from agents.engine.ports import AgentConfig, CallInfo, Need, ToolSpec
 from agents.testing import ScriptedTools, WorkflowTest
@@ -146,6 +147,35 @@ def test_an_approval_is_for_the_tool_as_described_and_for_its_time() -> None:
     assert office.sent == []
     test.decide(id, "approve:send#0", "approved")
     assert test.resume(id).output == [True, "Sent."]
+
+
+def test_a_tool_that_finds_out_by_itself_is_asked_about_and_called_anew() -> None:
+    seen: list[bool] = []
+
+    async def send(arguments: Any, info: CallInfo) -> str:
+        await info.begin()
+        seen.append(info.is_approved)
+        if not info.is_approved:
+            raise NeedsApproval("This is a new address.")
+        return f"Sent to {arguments['to']}."
+
+    tools = ScriptedTools(send=send)
+    tools.effects["send"] = ToolSpec("send", "Send.", {}, effect="unsafe")
+
+    async def flow(ctx: Context, input: Any) -> Any:
+        return [(await ctx.tool(ToolCall("1", "send", SEND))).text, (await ctx.tool("send", to="c")).text]
+
+    test = WorkflowTest(tools=tools)
+    id = test.run(flow).memory.row.id
+    asked = test.result(id).memory.approvals["approve:send#1"]
+    assert (asked.why, seen) == ("This is a new address.", [False])
+    test.decide(id, "approve:send#1", "approved", value={"to": "b"})
+    assert list(test.resume(id).memory.approvals) == ["approve:send#3"]
+    test.decide(id, "approve:send#3", "approved")
+    run = test.resume(id)
+    assert run.output == ["Sent to b.", "Sent to c."]
+    assert seen == [False, True, False, True]
+    assert [step.status for key, step in run.steps.items() if step.kind == "tool"] == ["failed", "succeeded"] * 2
 
 
 def test_other_branches_go_on_while_one_waits_for_a_person() -> None:

@@ -34,6 +34,11 @@ class OnePlace:
     def specs(self, names: Iterable[str]) -> list[ToolSpec]:
         return [self.spec(name) for name in names]
 
+    async def needs_approval(
+        self, name: str, arguments: JSON, *, workspace_id: int, is_tainted: bool, because: str = ""
+    ) -> None:
+        """Nobody is asked."""
+
     async def call(self, name: str, arguments: JSON, info: CallInfo) -> ToolResult:
         self.resumed.append(info.is_resumed)
         if self.waits:

@@ -27,6 +27,7 @@ class FakeContext:
     deadline: float | None = None
     worker_id: int = 0
     is_resumed: bool = False
+    is_approved: bool = False
     begun: int = 0
     waited: list[tuple[datetime, str]] = field(default_factory=list)
 

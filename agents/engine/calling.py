@@ -1,0 +1,95 @@
+"""Calling a tool: by leave where it takes one, as a step."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from agents.engine.canonical import digest
+from agents.engine.errors import NeedsApproval, Permanent, StepFailed
+from agents.engine.messages import ToolCall, ToolResult
+from agents.engine.permitting import Leave, permitted
+from agents.engine.plans import Attempt, Plan
+from agents.engine.ports import CallInfo, ToolSpec
+from agents.engine.retry import Retry
+from agents.engine.stepping import perform
+
+if TYPE_CHECKING:
+    from agents.engine.execution import Execution
+    from agents.engine.scope import Scope
+
+RETRY = Retry()
+
+
+async def call_tool(
+    x: Execution, scope: Scope, call: ToolCall, *, retry: Retry | None, timeout: float | None
+) -> ToolResult:
+    """Call a tool as it may be called; raises StepFailed if it may not, or failed."""
+    leave = await permitted(x, scope, call)
+    try:
+        return await _perform(x, scope, leave, retry, timeout)
+    except StepFailed as failure:
+        if leave.is_given or failure.type != NeedsApproval.__name__:
+            raise
+        # The tool found out by itself: nothing is done yet, and the call is made anew once a person allows it.
+        leave = await permitted(x, scope, call, because=failure.message)
+        return await _perform(x, scope, leave, retry, timeout)
+
+
+async def _perform(x: Execution, scope: Scope, leave: Leave, retry: Retry | None, timeout: float | None) -> ToolResult:
+    call, spec = leave.call, tool_spec(x, leave.call.name)
+
+    async def execute(attempt: Attempt) -> ToolResult:
+        if spec is None:
+            raise Permanent(f"There is no tool named {call.name!r}.", "UnknownTool")
+        info = call_info(x, attempt, is_approved=leave.is_given)
+        return await x.host.ports.tools.call(call.name, dict(call.arguments), info)
+
+    plan = Plan(
+        kind="tool",
+        name=f"tool:{call.name}",
+        title=call.name,
+        digest=digest([call.name, dict(call.arguments)]),
+        input=lambda: dict(call.arguments),
+        label=spec.kind if spec else "act",
+        effect=spec.effect if spec else "none",
+        retry=retry or (spec.retry if spec else None) or RETRY,
+        timeout=timeout if timeout is not None else (spec.timeout if spec else None),
+        begins_itself=spec is not None,
+        taints=spec is not None and spec.trust == "untrusted",
+    )
+    key, outcome = await perform(x, scope, plan, execute)
+    return ToolResult.from_json({**outcome, "call_id": call.id, "name": call.name}, key)
+
+
+def tool_spec(x: Execution, name: str) -> ToolSpec | None:
+    """Give a tool's specification, None if there is no such tool."""
+    try:
+        return x.host.ports.tools.spec(name)
+    except KeyError:
+        return None
+
+
+def call_info(x: Execution, attempt: Attempt, *, is_approved: bool = False) -> CallInfo:
+    """Tell whoever carries a call out where it comes from, and how it begins."""
+
+    async def begin() -> float | None:
+        await attempt.begin()
+        return attempt.deadline
+
+    async def wait_until(due: datetime, what: str) -> None:
+        await x.wait_until(attempt.key, due, what, kind="slot")
+
+    return CallInfo(
+        workspace_id=x.claimed.workspace_id,
+        run_id=x.id,
+        step_key=attempt.key,
+        attempt=attempt.number,
+        idempotency_key=attempt.idempotency_key,
+        now=x.host.clock.now,
+        worker_id=x.host.journal.worker_id,
+        is_resumed=not x.claimed.is_fresh,
+        is_approved=is_approved,
+        begin=begin,
+        wait_until=wait_until,
+    )
