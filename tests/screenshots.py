@@ -73,6 +73,7 @@ def _visit(page: Page, folder: Path, form: str, url: str, login: tuple[str, str]
     take("step")
     for name, path in (
         ("runs", "runs/"),
+        ("approvals", "approvals/"),
         ("documents", "documents/?find=lease"),
         ("add", "documents/add/"),
         ("workers", "workers/"),

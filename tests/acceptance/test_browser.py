@@ -136,7 +136,8 @@ def test_nothing_scrolls_sideways(chromium: Browser, shared_instance: Instance, 
         page.set_viewport_size({"width": width, "height": 800})
         log_in(page, shared_instance)
         run = shared_instance.api.post("runs", json={"agent": "researcher", "input": "What is WAL?"}).json()["id"]
-        for path in ("", "runs/", f"runs/{run}/", "documents/", "documents/add/", "workers/", "settings/tokens/"):
+        documents = ("documents/", "documents/add/")
+        for path in ("", "runs/", f"runs/{run}/", "approvals/", *documents, "workers/", "settings/tokens/"):
             page.goto(f"{shared_instance.url}/w/default/{path}")
             overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
             assert overflow <= 0, path

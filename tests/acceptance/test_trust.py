@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, expect
 from tests.browsing import PATIENCE, log_in, watched
 from tests.instance import Template, running_instance, wait_until
 from tests.model_server import KEY, ModelServer
-from tests.office import hostile_page, obey
+from tests.obedience import hostile_page, obey
 from tests.screenshots import CHROMIUM
 from tests.world import World
 

@@ -304,4 +304,6 @@ def test_a_sub_run_never_has_more_tools_than_its_parent(monkeypatch: pytest.Monk
     test = WorkflowTest(tools=office.tools, agent=AgentConfig("clerk", 1, tools=("read",)))
     allowed, text = test.run(flow).output
     assert (allowed, office.sent) == (True, [])
+    # The test gives each run the same agent; what holds without one is what comes from above.
+    assert {run.child.tools for run in test.store.runs.values() if run.parent_id} == {'["read"]'}
     assert text == "ToolNotAllowed: This run may not use the tool 'send'. Tools: read."
