@@ -151,8 +151,7 @@ _database: dict[str, Any] = env.db("DATABASE_URL") if env.str("DATABASE_URL", de
 _database["HOST"] = unquote(_database.get("HOST") or "")
 _options: dict[str, Any] = _database.setdefault("OPTIONS", {})
 if _database["ENGINE"] == _sqlite["ENGINE"]:
-    # IMMEDIATE: a transaction that reads before it writes waits for its turn instead of failing half-way.
-    _options.setdefault("transaction_mode", "IMMEDIATE")
+    _database["ENGINE"] = "agentsite.sqlite"
     _options.setdefault("timeout", 20)
     _options.setdefault("init_command", "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY")
 else:

@@ -32,6 +32,9 @@ from agents.engine.trust_records import TrustChange
 QUEUE_CHANNEL = "agentsite_queue"
 LIVE_CHANNEL = "agentsite_live"
 LOWEST_RANK = -(2**63)
+BY_INDEX = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
+"""Every statement here names its rows by key. Where nobody has analyzed the tables yet, the planner would read them
+whole, in each batch."""
 
 
 class PostgresStore(Store):
@@ -50,7 +53,8 @@ class PostgresStore(Store):
         return self._connection
 
     def _connect_parameters(self) -> dict[str, Any]:
-        return {**self.parameters, "options": with_patience(self.parameters.get("options", ""), self.patience)}
+        options = with_patience(self.parameters.get("options", ""), self.patience)
+        return {**self.parameters, "options": f"{options} {BY_INDEX}"}
 
     def close(self) -> None:
         if self._connection is not None:

@@ -1,0 +1,1 @@
+"""Django's SQLite backend, with another way of waiting for the file."""
