@@ -8,6 +8,7 @@ from agents.engine.artifacts import FileArtifacts
 from agents.engine.partials import DatabasePartials
 from agents.engine.ports import Ports
 from agents.llm.port import ModelAccess
+from agents.services.artifacts import RunFiles
 from agents.services.documents import find_passages
 from agents.services.policies import approval_policy
 from agents.workflows.redacting import RedactingTools
@@ -17,11 +18,13 @@ from tools.secrets import vault
 
 def make_ports() -> Ports:
     """Give the ports of one worker process."""
+    artifacts = FileArtifacts(settings.VAR_DIR / "artifacts")
     return Ports(
         model=ModelAccess(secret=vault.reveal),
         tools=RedactingTools(
-            RegistryToolPort(search=find_passages, secret=vault.reveal, policy=approval_policy), vault.redactor
+            RegistryToolPort(search=find_passages, secrets=vault, files=RunFiles(artifacts), policy=approval_policy),
+            vault.redactor,
         ),
         partials=DatabasePartials(),
-        artifacts=FileArtifacts(settings.VAR_DIR / "artifacts"),
+        artifacts=artifacts,
     )

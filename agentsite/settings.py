@@ -56,6 +56,15 @@ TOOL_MODULES: list[str] = env.list("TOOL_MODULES", default=[])
 # Networks (CIDR) that outbound requests may reach although they are private.
 ALLOWED_NETWORKS: list[str] = env.list("ALLOWED_NETWORKS", default=[])
 
+# Hosts that agents may send requests to by http_request, besides those of their workspace's secrets.
+REQUEST_HOSTS: list[str] = env.list("REQUEST_HOSTS", default=[])
+# Whether pages are fetched only where their site's robots.txt allows it.
+RESPECT_ROBOTS = env.bool("RESPECT_ROBOTS", default=True)
+# A SearXNG server that answers in JSON, for web_search.
+SEARXNG_URL = env.str("SEARXNG_URL", default="").rstrip("/")
+# Databases that agents may read by sql_query, each {"url": …}, perhaps with the "workspaces" that may; else all may.
+SQL_CONNECTIONS: dict[str, dict[str, Any]] = env.json("SQL_CONNECTIONS", default={})
+
 # django-q2 runs the processes. A task is a hint or a short chore; the long work happens in the drivers those wake.
 Q_CLUSTER: dict[str, Any] = {
     "name": "runs",

@@ -11,10 +11,17 @@ from django.core.exceptions import ImproperlyConfigured
 from tools.addresses import AddressPolicy
 
 BUILTIN = (
+    "tools.builtin.artifacts",
     "tools.builtin.calculate",
+    "tools.builtin.extract",
+    "tools.builtin.http_request",
+    "tools.builtin.run_python",
     "tools.builtin.search_documents",
+    "tools.builtin.sql_query",
     "tools.builtin.wait",
     "tools.builtin.web_fetch",
+    "tools.builtin.web_scrape",
+    "tools.builtin.web_search",
 )
 
 

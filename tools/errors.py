@@ -8,6 +8,8 @@ ToolsError
 │   ├── SecretUnreadable    a secret can't be decrypted with the keys of this machine
 │   ├── SecretRefused       a secret may not be sent there
 │   ├── AddressRefused      an address that outbound requests may not reach
+│   │   ├── HostNotListed   a host that agents may not send requests to
+│   │   └── RobotsRefused   the site's robots.txt does not want it
 │   ├── BadResponse         the other side answered in a way that can't be used
 │   │   ├── ResponseTooLarge
 │   │   ├── TooManyRedirects
@@ -15,6 +17,7 @@ ToolsError
 │   └── Unreachable         there is no such host
 ├── ToolRetry               it failed now; another attempt may succeed
 │   ├── ConnectionFailed    the other side could not be reached, was too slow or broke off
+│   │   └── NotConnected    it could not be reached: nothing was sent
 │   └── ToolTimeout         the tool was not done within its time
 ├── NeedsApproval           a person has to allow this call first
 ├── NoEffect                an unsafe tool failed before it had any effect
@@ -86,6 +89,14 @@ class AddressRefused(ToolFailed):
     """Outbound requests may not reach this address."""
 
 
+class HostNotListed(AddressRefused):
+    """Agents may not send requests to this host."""
+
+
+class RobotsRefused(AddressRefused):
+    """The site's robots.txt does not want this address to be fetched."""
+
+
 class Unreachable(ToolFailed):
     """There is no host of this name."""
 
@@ -112,3 +123,7 @@ class ConnectionFailed(ToolRetry):
 
 class ToolTimeout(ToolRetry):
     """The tool was not done within its time."""
+
+
+class NotConnected(ConnectionFailed):
+    """The other side could not be reached; nothing was sent."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _PATTERN = re.compile(rf"(?:\*\.)?(?:{_LABEL}\.)*{_LABEL}|[0-9a-f]*:[0-9a-f:.]+")
@@ -26,3 +28,12 @@ def is_listed(host: str, names: Iterable[str]) -> bool:
     """Tell whether a host is one of those named."""
     host = host.lower().rstrip(".").strip("[]")
     return any(host == name or (name.startswith("*.") and host.endswith(name[1:])) for name in names)
+
+
+def host_limits(arguments: Mapping[str, Any]) -> list[str]:
+    """Name the limit of the host that a tool's `url` leads to."""
+    try:
+        host = urlsplit(str(arguments.get("url", ""))).hostname
+    except ValueError:
+        host = None
+    return [f"host:{host}"] if host else []

@@ -12,7 +12,7 @@ import asyncio
 import re
 import socket
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -27,7 +27,7 @@ from httpx_secure import SSRFProtectionError, httpx_ssrf_protection
 
 from tools.addresses import Address, AddressPolicy, read_address
 from tools.bodies import ACCEPT_ENCODING, read_body, too_large
-from tools.errors import AddressRefused, BadResponse, ConnectionFailed, TooManyRedirects, Unreachable
+from tools.errors import AddressRefused, BadResponse, ConnectionFailed, NotConnected, TooManyRedirects, Unreachable
 from tools.responses import Response
 
 MAX_REDIRECTS = 5
@@ -42,12 +42,17 @@ _KEPT_ACROSS_ORIGINS = {"accept", "accept-language", "content-type"}
 _OWN_HEADERS = {"host", "accept-encoding", "connection", "content-length", "transfer-encoding", "user-agent"}
 
 
+Admit = Callable[[str], Awaitable[None]]
+"""Looks at the address of each hop, before anything is sent there, and raises if it is not to be fetched."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Request:
     method: str
     url: httpx.URL
     headers: Mapping[str, str] = field(default_factory=dict)
     content: bytes | None = None
+    admit: Admit | None = None
 
 
 class Outbound:
@@ -85,9 +90,10 @@ class Outbound:
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
         max_bytes: int | None = None,
+        admit: Admit | None = None,
     ) -> Response:
         """Fetch an address; see `request`."""
-        return await self.request("GET", url, headers=headers, timeout=timeout, max_bytes=max_bytes)
+        return await self.request("GET", url, headers=headers, timeout=timeout, max_bytes=max_bytes, admit=admit)
 
     async def request(
         self,
@@ -98,13 +104,15 @@ class Outbound:
         content: bytes | None = None,
         timeout: float | None = None,
         max_bytes: int | None = None,
+        admit: Admit | None = None,
     ) -> Response:
         """Send a request, follow its redirects and read the answer, whatever its status, to its end.
 
-        `timeout` is for all of that together, in seconds. Raises ToolFailed (AddressRefused, BadResponse, Unreachable)
-        for what will not change and ToolRetry (ConnectionFailed) for what may.
+        `timeout` is for all of that together, in seconds; `admit` is asked about each hop. Raises ToolFailed
+        (AddressRefused, BadResponse, Unreachable) for what will not change and ToolRetry (ConnectionFailed) for what
+        may.
         """
-        request = _Request(method.upper(), parse_url(url), _given_headers(headers or {}), content)
+        request = _Request(method.upper(), parse_url(url), _given_headers(headers or {}), content, admit)
         limit = self._max_bytes if max_bytes is None else max_bytes
         seconds = self._timeout if timeout is None else timeout
         try:
@@ -115,6 +123,8 @@ class Outbound:
 
     async def _follow(self, request: _Request, limit: int) -> Response:
         for _ in range(MAX_REDIRECTS + 1):
+            if request.admit is not None:
+                await request.admit(str(request.url))
             await self._admit(request.url)
             answer = await self._send(request, limit)
             if isinstance(answer, Response):
@@ -206,7 +216,7 @@ async def _resolve(host: str, port: int) -> list[Address]:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
         if error.errno == socket.EAI_AGAIN:
-            raise ConnectionFailed(f"The name {host} can't be resolved at the moment.") from error
+            raise NotConnected(f"The name {host} can't be resolved at the moment.") from error
         raise Unreachable(f"There is no host named {host}.") from error
     except (UnicodeError, OSError) as error:
         raise Unreachable(f"There is no host named {host}.") from error
@@ -264,10 +274,12 @@ def _explained(host: str, error: httpx.TransportError) -> BadResponse | Connecti
         if isinstance(cause, ssl.SSLCertVerificationError):
             return BadResponse(f"The certificate of {host} is not valid: {cause.verify_message}.")
         cause = cause.__cause__ or cause.__context__
+    if isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
+        return NotConnected(f"{host} can't be reached in time.")
     if isinstance(error, httpx.TimeoutException):
         return ConnectionFailed(f"{host} did not answer in time.")
     if isinstance(error, httpx.ConnectError):
-        return ConnectionFailed(f"{host} can't be reached.")
+        return NotConnected(f"{host} can't be reached.")
     return ConnectionFailed(f"The connection to {host} broke off.")
 
 

@@ -49,6 +49,10 @@ class Vault:
         """
         return await run_in_thread(self._reveal, workspace_id, name, host)
 
+    async def hosts(self, workspace_id: int) -> tuple[str, ...]:
+        """Give the hosts that the workspace's secrets may be sent to."""
+        return await run_in_thread(self._hosts, workspace_id)
+
     async def redactor(self, workspace_id: int) -> Redactor:
         """Give what takes the workspace's secrets out of texts; it may be some seconds behind what others set."""
         known = self._workspaces.setdefault(workspace_id, _Workspace())
@@ -65,6 +69,10 @@ class Vault:
         value = decrypt(secret)
         self._note(workspace_id, secret.name, value)
         return value
+
+    def _hosts(self, workspace_id: int) -> tuple[str, ...]:
+        listed = Secret.objects.filter(workspace_id=workspace_id).order_by("name").values_list("hosts", flat=True)
+        return tuple(dict.fromkeys(host for hosts in listed for host in hosts))
 
     def _read_all(self, workspace_id: int) -> None:
         now = time.monotonic()

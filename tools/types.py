@@ -79,6 +79,15 @@ class FoundPassage:
         return f"document:{self.document_id}"
 
 
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that a run has kept."""
+
+    name: str
+    media_type: str
+    content: bytes
+
+
 class ToolContext(Protocol):
     """What a tool knows of its call and may ask of its surroundings.
 
@@ -138,6 +147,18 @@ class ToolContext(Protocol):
 
         What the tool returns is freed of it. Raises UnknownSecret, SecretUnreadable, SecretRefused.
         """
+        ...
+
+    async def request_hosts(self) -> Sequence[str]:
+        """Give the hosts that agents may send requests to: the operator's, and those of the workspace's secrets."""
+        ...
+
+    async def save_file(self, name: str, content: bytes, media_type: str) -> None:
+        """Keep a file of the run, one for each call; raises ToolFailed for a name that is none."""
+        ...
+
+    async def load_file(self, name: str) -> File:
+        """Give a file that the run has kept, the latest of this name; raises ToolFailed."""
         ...
 
     async def search(self, query: str, limit: int) -> Sequence[FoundPassage]:

@@ -6,6 +6,46 @@ import hashlib
 import os
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING
+
+from uuid_utils.compat import uuid7
+
+from agents.engine.canonical import JSON, clean_text
+from agents.engine.errors import Permanent
+from agents.engine.records import ArtifactRecord
+
+if TYPE_CHECKING:
+    from agents.engine.execution import Execution
+    from agents.engine.plans import Attempt
+
+
+MAX_NAME = 200
+
+
+async def keep_file(x: Execution, attempt: Attempt, name: str, content: bytes, media_type: str) -> JSON:
+    """Store a file and have it recorded with the attempt's outcome; gives its id, name and size in bytes.
+
+    Raises Permanent for what is no name of a file, and for a second file of one step.
+    """
+    check_name(name)
+    if attempt.artifact is not None:
+        raise Permanent("A step keeps one file.", "NoArtifact")
+    address = await x.host.in_thread(x.host.ports.artifacts.write, x.claimed.workspace_id, content)
+    kind = clean_text(media_type)[:100]
+    attempt.artifact = ArtifactRecord(uuid7(), attempt.key, name, kind, len(content), address, x.stamp())
+    return {"id": attempt.artifact.id, "name": name, "size": len(content)}
+
+
+def check_name(name: str) -> None:
+    """Raise Permanent for a name that is none: of a path, with signs that can't be seen, or too long.
+
+    Files are found by the digest of their content and not by their name. But names are handed on, to whoever downloads
+    them or writes them to a disk.
+    """
+    if not 0 < len(name) <= MAX_NAME:
+        raise Permanent(f"The name of a file has 1 to {MAX_NAME} characters.", "BadName")
+    if not name.isprintable() or any(sign in name for sign in "/\\:") or name[0] in " .":
+        raise Permanent(f"{name[:60]!r} is no name of a file: no path, no leading dot, only visible signs.", "BadName")
 
 
 class FileArtifacts:
@@ -27,6 +67,16 @@ class FileArtifacts:
                 os.fsync(file.fileno())
             os.replace(file.name, path)
         return address
+
+    def read(self, address: str) -> bytes:
+        """Give what was stored; raises ValueError for what this store did not give, FileNotFoundError, OSError."""
+        # A link in the place of the file leads elsewhere.
+        descriptor = os.open(self.path(address), os.O_RDONLY | os.O_NOFOLLOW)
+        with os.fdopen(descriptor, "rb") as file:
+            content = file.read()
+        if hashlib.sha256(content).hexdigest() != address.rpartition("/")[2]:
+            raise ValueError("This file is not the one that was stored.")
+        return content
 
     def path(self, address: str) -> Path:
         """Give the file of an address; raises ValueError for one that this store did not give."""

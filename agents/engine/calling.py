@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
+from agents.engine.artifacts import keep_file
 from agents.engine.canonical import digest
 from agents.engine.errors import NeedsApproval, Permanent, StepFailed
 from agents.engine.messages import ToolCall, ToolResult
@@ -92,4 +94,5 @@ def call_info(x: Execution, attempt: Attempt, *, is_approved: bool = False) -> C
         is_approved=is_approved,
         begin=begin,
         wait_until=wait_until,
+        keep=partial(keep_file, x, attempt),
     )

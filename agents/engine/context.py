@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from uuid import UUID, uuid5
 
 from pydantic import BaseModel
-from uuid_utils.compat import uuid7
 
 from agents.engine import branching, subruns
+from agents.engine.artifacts import keep_file
 from agents.engine.asking import (
     LASTS,
     Decision,
@@ -32,7 +32,6 @@ from agents.engine.messages import Message, Reply, ToolCall, ToolResult
 from agents.engine.plans import Attempt, Plan
 from agents.engine.ports import AgentConfig, Effect, ModelRequest
 from agents.engine.recording import finish_step, record_step
-from agents.engine.records import ArtifactRecord
 from agents.engine.retry import Retry
 from agents.engine.scope import Scope, current_scope
 from agents.engine.stepping import perform
@@ -293,11 +292,7 @@ class Context:
             raw, guessed = encode(content).encode(), "application/json"
 
         async def write(attempt: Attempt) -> JSON:
-            address = await x.host.in_thread(x.host.ports.artifacts.write, x.claimed.workspace_id, raw)
-            attempt.artifact = ArtifactRecord(
-                uuid7(), attempt.key, name[:200], media_type or guessed, len(raw), address, x.stamp()
-            )
-            return {"id": attempt.artifact.id, "name": name, "size": len(raw)}
+            return await keep_file(x, attempt, name, raw, media_type or guessed)
 
         hashed = blake2b(raw, digest_size=16).hexdigest()
         plan = Plan("artifact", f"artifact:{name}"[:200], name, digest([name, hashed]), effect="idempotent")

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 from uuid import UUID
 
 from agents.engine.canonical import JSON
+from agents.engine.errors import Permanent
 from agents.engine.messages import Message, Reply, ToolResult
 from agents.engine.retry import Retry
 
@@ -72,6 +73,15 @@ async def _never_wait(due: datetime, what: str) -> None:
     raise NotImplementedError("This call can't wait for a limit.")
 
 
+Keep = Callable[[str, bytes, str], Awaitable[JSON]]
+"""Keeps a file of the run with the step: name, content, media type. One for each step."""
+
+
+async def keep_nothing(name: str, content: bytes, media_type: str) -> JSON:
+    """Stand for a step with which no file is kept."""
+    raise Permanent("No file can be kept here.", "NoArtifact")
+
+
 @dataclass(frozen=True, slots=True)
 class CallInfo:
     """Where a call comes from, and how it begins. `idempotency_key` is the same in every attempt of the step.
@@ -93,6 +103,7 @@ class CallInfo:
     is_approved: bool = False
     begin: Callable[[], Awaitable[float | None]] = _begin_at_once
     wait_until: Callable[[datetime, str], Awaitable[None]] = _never_wait
+    keep: Keep = keep_nothing
 
 
 @dataclass(frozen=True, slots=True)

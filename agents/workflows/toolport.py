@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
+
+from django.conf import settings
 
 from agents.engine import errors as engine
 from agents.engine.canonical import JSON
@@ -20,25 +22,57 @@ from tools.approving import Policy, is_free, request_for
 from tools.http import Outbound, outbound
 from tools.registry import Registry, Tool, registry
 from tools.threads import run_in_thread
-from tools.types import FoundPassage, ToolContext, ToolOutput
+from tools.types import File, FoundPassage, ToolContext, ToolOutput
 
 Search = Callable[[int, str, int], Sequence[FoundPassage]]
 """Searches the documents of a workspace: (workspace id, query, limit). It may block."""
 
 
-class Reveal(Protocol):
-    """Gives a secret of a workspace, with a host only if it may be sent there."""
+class Secrets(Protocol):
+    """The secrets of workspaces."""
 
-    def __call__(self, workspace_id: int, name: str, host: str = "", /) -> Awaitable[str]: ...
+    async def reveal(self, workspace_id: int, name: str, host: str = "") -> str:
+        """Give a secret, with a host only if it may be sent there."""
+        ...
+
+    async def hosts(self, workspace_id: int) -> Sequence[str]:
+        """Give the hosts that secrets of the workspace may be sent to."""
+        ...
+
+
+class NoSecrets:
+    """Where no secret is known."""
+
+    async def reveal(self, workspace_id: int, name: str, host: str = "") -> str:
+        raise tools.UnknownSecret(f"There is no secret named {name[:100]!r}.")
+
+    async def hosts(self, workspace_id: int) -> Sequence[str]:
+        return ()
+
+
+class Files(Protocol):
+    """The files that runs have kept."""
+
+    def load(self, workspace_id: int, run_id: UUID, name: str) -> File:
+        """Give the latest file of this name; raises ToolFailed. It may block."""
+        ...
+
+
+class NoFiles:
+    """Where no file is kept."""
+
+    def load(self, workspace_id: int, run_id: UUID, name: str) -> File:
+        raise tools.ToolFailed(f"This run has kept no file named {name[:100]!r}.")
 
 
 @dataclass(slots=True)
 class CallContext:
-    """What a tool called by a run gets to see: the engine's CallInfo, a search, secrets and the outbound client."""
+    """What a tool called by a run gets to see: the engine's CallInfo, documents, secrets, files, the web."""
 
     info: CallInfo
     find: Search
-    reveal: Reveal
+    secrets: Secrets
+    files: Files
     deadline: float | None = None
 
     @property
@@ -83,7 +117,20 @@ class CallContext:
         return self.info.now()
 
     async def secret(self, name: str, *, host: str = "") -> str:
-        return await self.reveal(self.workspace_id, name, host)
+        return await self.secrets.reveal(self.workspace_id, name, host)
+
+    async def request_hosts(self) -> Sequence[str]:
+        hosts = [*settings.REQUEST_HOSTS, *await self.secrets.hosts(self.workspace_id)]
+        return list(dict.fromkeys(host.lower() for host in hosts))
+
+    async def save_file(self, name: str, content: bytes, media_type: str) -> None:
+        try:
+            await self.info.keep(name, content, media_type)
+        except engine.Permanent as error:
+            raise tools.ToolFailed(str(error)) from error
+
+    async def load_file(self, name: str) -> File:
+        return await run_in_thread(self.files.load, self.workspace_id, self.run_id, name)
 
     async def search(self, query: str, limit: int) -> Sequence[FoundPassage]:
         return await run_in_thread(self.find, self.workspace_id, query, limit)
@@ -94,11 +141,6 @@ class CallContext:
         await asyncio.sleep(seconds)
 
 
-async def no_secrets(workspace_id: int, name: str, host: str = "", /) -> str:
-    """Know no secret."""
-    raise tools.UnknownSecret(f"There is no secret named {name[:100]!r}.")
-
-
 class RegistryToolPort:
     """The tools of a registry, as the engine calls them."""
 
@@ -106,12 +148,14 @@ class RegistryToolPort:
         self,
         search: Search,
         known: Registry = registry,
-        secret: Reveal = no_secrets,
+        secrets: Secrets | None = None,
+        files: Files | None = None,
         policy: Callable[[int], Policy] = lambda _: Policy(),
     ) -> None:
         """`policy` gives a workspace's policy on approvals by its id; it may block."""
         self._search = search
-        self._reveal = secret
+        self._secrets = secrets or NoSecrets()
+        self._files = files or NoFiles()
         self._policy = policy
         self._tools = known
 
@@ -143,7 +187,7 @@ class RegistryToolPort:
     async def call(self, name: str, arguments: JSON, info: CallInfo) -> ToolResult:
         """Call a tool once. What it says with ToolFailed is an answer, with ok=False."""
         try:
-            context: ToolContext = CallContext(info, self._search, self._reveal)
+            context: ToolContext = CallContext(info, self._search, self._secrets, self._files)
             output = await self._tools.get(name).run(arguments, context)
         except tools.ToolFailed as error:
             return ToolResult(role="tool", text=str(error), name=name, ok=False)

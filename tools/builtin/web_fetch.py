@@ -9,8 +9,10 @@ from typing import Annotated
 from pydantic import Field
 
 from tools.errors import BadResponse, UnsupportedContent
+from tools.hosts import host_limits
 from tools.registry import tool
 from tools.responses import Response
+from tools.robots import robots_of
 from tools.text import shorten
 from tools.threads import run_in_thread
 from tools.types import Citation, Retry, ToolContext, ToolOutput
@@ -33,7 +35,7 @@ class Page:
     text: str
 
 
-@tool(effect="none", trust="untrusted", kind="search", timeout=60, retry=Retry(max_attempts=3))
+@tool(limits=host_limits, effect="none", trust="untrusted", kind="search", timeout=60, retry=Retry(max_attempts=3))
 async def web_fetch(
     context: ToolContext,
     url: str,
@@ -41,11 +43,13 @@ async def web_fetch(
 ) -> ToolOutput:
     """Fetch a web page and get its title and readable text. Also reads plain text, Markdown, CSV, JSON and XML.
 
+    Sites that do not want to be read by programs (robots.txt) are not read.
+
     Args:
         url: The full address, starting with http:// or https://.
         max_characters: The longest text to give; a longer one is cut.
     """
-    response = await context.http.get(url, max_bytes=MAX_BYTES, timeout=40)
+    response = await context.http.get(url, max_bytes=MAX_BYTES, timeout=40, admit=robots_of(context.http).admit)
     response.check(context.now())
     page = await run_in_thread(read_page, response)
     if not page.text.strip():

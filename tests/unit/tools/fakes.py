@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
-from tools.errors import UnknownSecret
+from tools.errors import ToolFailed, UnknownSecret
 from tools.http import Outbound
-from tools.types import FoundPassage
+from tools.types import File, FoundPassage
 
 
 @dataclass
@@ -19,6 +19,8 @@ class FakeContext:
     passages: Sequence[FoundPassage] = ()
     client: Outbound | None = None
     secrets: Mapping[str, str] = field(default_factory=dict)
+    hosts: Sequence[str] = ()
+    files: dict[str, File] = field(default_factory=dict)
     slept: list[float] = field(default_factory=list)
     workspace_id: int = 1
     run_id: UUID = field(default_factory=lambda: UUID(int=1))
@@ -49,6 +51,17 @@ class FakeContext:
         if name not in self.secrets:
             raise UnknownSecret(name)
         return self.secrets[name]
+
+    async def request_hosts(self) -> Sequence[str]:
+        return self.hosts
+
+    async def save_file(self, name: str, content: bytes, media_type: str) -> None:
+        self.files[name] = File(name, media_type, content)
+
+    async def load_file(self, name: str) -> File:
+        if name not in self.files:
+            raise ToolFailed(name)
+        return self.files[name]
 
     async def search(self, query: str, limit: int) -> Sequence[FoundPassage]:
         return self.passages[:limit]

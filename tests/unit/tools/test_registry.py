@@ -268,6 +268,7 @@ async def test_a_result_that_is_none_is_the_tool_s_mistake(result: Any) -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.fault(46)
 async def test_a_huge_result_is_cut_or_refused() -> None:
     def text() -> str:
         "Give 40 MB of text."

@@ -1,0 +1,122 @@
+"""Files that runs keep by tools: found again by their names, in their run alone, and never elsewhere. Fault H 42."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.db import connections
+
+from agents.engine import Context, StepFailed, workflow
+from agents.engine.artifacts import FileArtifacts
+from agents.engine.ports import Ports
+from agents.engine.worker_settings import WorkerSettings
+from agents.models import Artifact, Workspace
+from agents.services.artifacts import RunFiles
+from agents.services.runs import start_run
+from agents.testing import ScriptedModel
+from agents.workflows.redacting import RedactingTools
+from agents.workflows.toolport import RegistryToolPort
+from tests.driving import QUICK, Partials, RunningDriver, until
+from tests.factories import make_run
+from tools.errors import ToolFailed
+from tools.redaction import Redactor
+from tools.types import File
+
+NAMES = [
+    "../x",
+    "/etc/passwd",
+    "a/b",
+    "..",
+    ".",
+    ".hidden",
+    "a\\b",
+    "C:x",
+    "a\x00b",
+    "a\nb",
+    "",
+    "x" * 201,
+    " ",
+    "\u202ex",
+]
+
+
+class Closing(RunFiles):
+    """Leaves no connection open in the threads of the tools, which outlive the test."""
+
+    def load(self, workspace_id: int, run_id: UUID, name: str) -> File:
+        try:
+            return super().load(workspace_id, run_id, name)
+        finally:
+            connections.close_all()
+
+
+async def _nothing(workspace_id: int) -> Redactor:
+    return Redactor()
+
+
+@pytest.mark.fault(42)
+def test_files_are_kept_and_read_by_their_names_and_by_nothing_else(
+    workspace: Workspace, model: ScriptedModel, tmp_path: Path
+) -> None:
+    store = FileArtifacts(tmp_path / "artifacts")
+
+    @workflow("files")
+    async def files(ctx: Context, input: Any) -> Any:
+        await ctx.tool("write_artifact", name="a.txt", content="first")
+        await ctx.tool("write_artifact", name="a.txt", content="grüße", media_type="text/markdown")
+        refused = []
+        for name in NAMES:
+            for tool in ("write_artifact", "read_artifact"):
+                more: dict[str, Any] = {"content": "x"} if tool == "write_artifact" else {}
+                try:
+                    await ctx.tool(tool, name=name, **more)
+                except StepFailed as failure:
+                    refused.append(failure.type)
+        found = await ctx.tool("read_artifact", name="a.txt", start=1)
+        return [found.text, found.data, refused]
+
+    tools = RedactingTools(RegistryToolPort(search=lambda *_: [], files=Closing(store)), _nothing)
+    driver = RunningDriver(Ports(model, tools, Partials(), store), WorkerSettings(**QUICK))
+    try:
+        run = start_run(workspace=workspace, workflow="files", input={}, by=None)
+        ended = until(run.pk)
+    finally:
+        driver.stop()
+    assert ended.status == "succeeded", ended.error
+    text, data, refused = ended.output
+    assert text == "rüße"
+    assert data == {"name": "a.txt", "media_type": "text/markdown", "characters": 5, "start": 1}
+    assert refused == ["ToolFailed"] * 2 * len(NAMES)
+    assert set(Artifact.objects.values_list("name", flat=True)) == {"a.txt"}
+    assert {path.name for path in tmp_path.iterdir()} == {"artifacts"}
+    # Another run, and another workspace, have no such file.
+    files_of = RunFiles(store)
+    assert files_of.load(workspace.pk, run.pk, "a.txt").content == "grüße".encode()
+    for workspace_id, run_id in ((workspace.pk + 1, run.pk), (workspace.pk, make_run(workspace).pk)):
+        with pytest.raises(ToolFailed, match="no file named"):
+            files_of.load(workspace_id, run_id, "a.txt")
+
+
+@pytest.mark.fault(42)
+def test_a_link_in_the_place_of_a_file_leads_nowhere(tmp_path: Path) -> None:
+    store = FileArtifacts(tmp_path / "artifacts")
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"a secret")
+    address = store.write(1, b"content")
+    assert store.read(address) == b"content"
+    path = store.path(address)
+    path.unlink()
+    path.symlink_to(outside)
+    with pytest.raises((OSError, ValueError)):
+        store.read(address)
+    path.unlink()
+    os.link(outside, path)
+    with pytest.raises(ValueError, match="not the one"):
+        store.read(address)
+    for wrong in ("../outside", "1/../../outside", str(outside)):
+        with pytest.raises((OSError, ValueError)):
+            store.read(wrong)
