@@ -11,6 +11,7 @@ from agents.llm.port import ModelAccess
 from agents.services.artifacts import RunFiles
 from agents.services.documents import find_passages
 from agents.services.policies import approval_policy
+from agents.services.vectors import find_alike
 from agents.workflows.redacting import RedactingTools
 from agents.workflows.toolport import RegistryToolPort
 from tools.secrets import vault
@@ -22,7 +23,13 @@ def make_ports() -> Ports:
     return Ports(
         model=ModelAccess(secret=vault.reveal),
         tools=RedactingTools(
-            RegistryToolPort(search=find_passages, secrets=vault, files=RunFiles(artifacts), policy=approval_policy),
+            RegistryToolPort(
+                search=find_passages,
+                search_alike=find_alike,
+                secrets=vault,
+                files=RunFiles(artifacts),
+                policy=approval_policy,
+            ),
             vault.redactor,
         ),
         partials=DatabasePartials(),

@@ -62,6 +62,8 @@ REQUEST_HOSTS: list[str] = env.list("REQUEST_HOSTS", default=[])
 RESPECT_ROBOTS = env.bool("RESPECT_ROBOTS", default=True)
 # A SearXNG server that answers in JSON, for web_search.
 SEARXNG_URL = env.str("SEARXNG_URL", default="").rstrip("/")
+# What makes vectors of texts for vector_search: the dotted name of a class.
+EMBEDDER = env.str("EMBEDDER", default="tools.vectors.HashingEmbedder")
 # Databases that agents may read by sql_query, each {"url": …}, perhaps with the "workspaces" that may; else all may.
 SQL_CONNECTIONS: dict[str, dict[str, Any]] = env.json("SQL_CONNECTIONS", default={})
 

@@ -18,6 +18,7 @@ BUILTIN = (
     "tools.builtin.run_python",
     "tools.builtin.search_documents",
     "tools.builtin.sql_query",
+    "tools.builtin.vector_search",
     "tools.builtin.wait",
     "tools.builtin.web_fetch",
     "tools.builtin.web_scrape",

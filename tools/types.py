@@ -165,6 +165,10 @@ class ToolContext(Protocol):
         """Search the documents of the run's workspace, best first."""
         ...
 
+    async def search_alike(self, query: str, limit: int) -> Sequence[FoundPassage]:
+        """Find the passages of the workspace's documents that are most like the query."""
+        ...
+
     async def sleep(self, seconds: float) -> None:
         """Pause this call. Only short pauses fit here; a long one belongs to the workflow (ctx.sleep)."""
         ...

@@ -1,4 +1,4 @@
-"""Secrets: which there are. Their values are nowhere to be seen."""
+"""The tables of the tools: secrets, whose values are nowhere to be seen, and vectors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from agents.admin.base import LookOnly
-from tools.models import Secret
+from agents.admin.runs import BoundedPaginator
+from tools.models import PassageVector, Secret
 
 
 @admin.register(Secret)
@@ -25,3 +26,18 @@ class SecretAdmin(LookOnly[Secret]):
 
     def has_delete_permission(self, request: HttpRequest, obj: Secret | None = None) -> bool:
         return request.user.has_perm("tools.delete_secret")
+
+
+@admin.register(PassageVector)
+class PassageVectorAdmin(LookOnly[PassageVector]):
+    """Passages as vectors, as a search by likeness compares them."""
+
+    list_display = ("passage", "workspace", "embedder")
+    list_filter = ("embedder",)
+    list_select_related = ("passage", "workspace")
+    exclude = ("vector",)
+    search_fields = ("embedder",)
+    paginator = BoundedPaginator
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[PassageVector]:
+        return super().get_queryset(request).defer("vector", "passage__text", "passage__terms")

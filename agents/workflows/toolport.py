@@ -71,6 +71,7 @@ class CallContext:
 
     info: CallInfo
     find: Search
+    find_alike: Search
     secrets: Secrets
     files: Files
     deadline: float | None = None
@@ -135,6 +136,9 @@ class CallContext:
     async def search(self, query: str, limit: int) -> Sequence[FoundPassage]:
         return await run_in_thread(self.find, self.workspace_id, query, limit)
 
+    async def search_alike(self, query: str, limit: int) -> Sequence[FoundPassage]:
+        return await run_in_thread(self.find_alike, self.workspace_id, query, limit)
+
     async def sleep(self, seconds: float) -> None:
         if self.deadline is not None and asyncio.get_running_loop().time() + seconds > self.deadline:
             raise tools.ToolFailed(f"A pause of {seconds:g} s does not fit into one tool call; ctx.sleep is for that.")
@@ -148,12 +152,14 @@ class RegistryToolPort:
         self,
         search: Search,
         known: Registry = registry,
+        search_alike: Search | None = None,
         secrets: Secrets | None = None,
         files: Files | None = None,
         policy: Callable[[int], Policy] = lambda _: Policy(),
     ) -> None:
         """`policy` gives a workspace's policy on approvals by its id; it may block."""
         self._search = search
+        self._search_alike = search_alike or search
         self._secrets = secrets or NoSecrets()
         self._files = files or NoFiles()
         self._policy = policy
@@ -187,7 +193,7 @@ class RegistryToolPort:
     async def call(self, name: str, arguments: JSON, info: CallInfo) -> ToolResult:
         """Call a tool once. What it says with ToolFailed is an answer, with ok=False."""
         try:
-            context: ToolContext = CallContext(info, self._search, self._secrets, self._files)
+            context: ToolContext = CallContext(info, self._search, self._search_alike, self._secrets, self._files)
             output = await self._tools.get(name).run(arguments, context)
         except tools.ToolFailed as error:
             return ToolResult(role="tool", text=str(error), name=name, ok=False)

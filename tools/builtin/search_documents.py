@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import Field
@@ -23,7 +24,11 @@ async def search_documents(
             leaves out passages with that word.
         limit: How many passages to give at most.
     """
-    passages = await context.search(query, limit)
+    return shown(query, await context.search(query, limit))
+
+
+def shown(query: str, passages: Sequence[FoundPassage]) -> ToolOutput:
+    """Give passages as a tool's answer, cited."""
     if not passages:
         return ToolOutput(f"No document of this workspace has anything on: {query}", {"passages": []})
     return ToolOutput(

@@ -1,5 +1,6 @@
 """The tables of the tools."""
 
+from tools.models.passage_vector import PassageVector
 from tools.models.secret import Secret
 
-__all__ = ["Secret"]
+__all__ = ["PassageVector", "Secret"]

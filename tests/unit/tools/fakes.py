@@ -66,5 +66,8 @@ class FakeContext:
     async def search(self, query: str, limit: int) -> Sequence[FoundPassage]:
         return self.passages[:limit]
 
+    async def search_alike(self, query: str, limit: int) -> Sequence[FoundPassage]:
+        return self.passages[:limit]
+
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
