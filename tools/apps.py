@@ -12,6 +12,7 @@ from tools.addresses import AddressPolicy
 
 BUILTIN = (
     "tools.builtin.artifacts",
+    "tools.builtin.ask_person",
     "tools.builtin.calculate",
     "tools.builtin.extract",
     "tools.builtin.http_request",

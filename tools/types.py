@@ -23,8 +23,8 @@ Trust = Literal["trusted", "untrusted"]
 Kind = Literal["search", "act"]
 """Whether a tool retrieves, or does anything else."""
 
-Durable = Literal["", "sleep"]
-"""A tool marked `sleep` is a pause: the workflow carries it out durably, holding no worker."""
+Durable = Literal["", "sleep", "ask"]
+"""What the workflow carries out durably, holding no worker: `sleep` is a pause, `ask` a question to a person."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ Effect = Literal["none", "idempotent", "unsafe"]
 class ToolSpec:
     """A tool as the engine and the model see it. `parameters` is a JSON schema, `timeout` in seconds.
 
-    `durable="sleep"` marks a tool whose work is a durable pause: the workflow carries it out by ctx.sleep.
+    `durable` marks a tool whose work the workflow carries out: "sleep" by ctx.sleep, "ask" by ctx.ask.
     """
 
     name: str
@@ -34,7 +34,7 @@ class ToolSpec:
     trust: Literal["trusted", "untrusted"] = "trusted"
     timeout: float = 60.0
     retry: Retry | None = None
-    durable: Literal["", "sleep"] = ""
+    durable: Literal["", "sleep", "ask"] = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import isfinite
 
-from agents.engine import Context, Permanent, workflow
+from agents.engine import Context, Permanent, StepFailed, workflow
 from agents.engine.canonical import JSON
 from agents.engine.messages import Message, Reply, ToolCall, ToolResult, system, user
 from agents.workflows.sources import Sources, in_order
 from tools.builtin.wait import LONGEST, waited_text
+from tools.errors import InvalidArguments
 from tools.registry import registry
 
 MAX_ROUNDS = 12
@@ -60,12 +61,16 @@ async def react(ctx: Context, input: JSON) -> JSON:
 
 
 async def _carry_out(ctx: Context, call: ToolCall, allowed: Sequence[str]) -> ToolResult:
-    """Call one tool. A pause becomes the run's own, which holds no worker."""
+    """Call one tool. A pause and a question become the run's own, which hold no worker."""
     if call.name not in allowed:
         return _answer(call, f"There is no tool named {call.name!r}. Tools: {', '.join(allowed)}.", ok=False)
-    if call.name in registry and registry.get(call.name).durable == "sleep":
-        return await _pause(ctx, call)
-    return await ctx.tool(call)
+    match registry.get(call.name).durable if call.name in registry else "":
+        case "sleep":
+            return await _pause(ctx, call)
+        case "ask":
+            return await _ask(ctx, call)
+        case _:
+            return await ctx.tool(call)
 
 
 async def _pause(ctx: Context, call: ToolCall) -> ToolResult:
@@ -76,6 +81,18 @@ async def _pause(ctx: Context, call: ToolCall) -> ToolResult:
         return _answer(call, f"A pause has 0 to {LONGEST:.0f} seconds.", ok=False)
     await ctx.sleep(float(seconds))
     return _answer(call, waited_text(float(seconds)))
+
+
+async def _ask(ctx: Context, call: ToolCall) -> ToolResult:
+    try:
+        asked = registry.get(call.name).validate(dict(call.arguments))
+    except InvalidArguments as error:
+        return _answer(call, str(error), ok=False)
+    form = {"enum": asked["choices"]} if asked["choices"] else None
+    try:
+        return _answer(call, str(await ctx.ask(asked["question"], form)))
+    except StepFailed as failure:
+        return _answer(call, f"{failure.type}: {failure.message}", ok=False)
 
 
 def _answer(call: ToolCall, text: str, *, ok: bool = True) -> ToolResult:

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from agents.engine.canonical import decode
 from agents.engine.messages import Citation, Reply, ToolCall, ToolResult
 from agents.engine.ports import AgentConfig, CallInfo
 from agents.llm import ModelAccess
 from agents.testing import ScriptedModel, ScriptedTools, WorkflowTest
 from agents.workflows.react import react
+from tools.builtin import ask_person  # noqa: F401 (registers the tool)
 
 HARBOUR = Citation("document:7", "Harbour", "The harbour opens at seven. It closes at nine.", "0-48")
 PAGE = Citation("https://example.org/tide", "Tides")
@@ -143,3 +145,31 @@ def test_offline_runs_without_an_agent_and_cites_the_step() -> None:
     (citation,) = run.output["citations"]
     assert citation["quote"] == "The harbour opens at seven."
     assert citation["step"].endswith("tool:search_documents#0")
+
+
+def test_a_question_to_a_person_is_the_runs_own() -> None:
+    asking = calls(
+        ("ask_person", {"question": "Which harbour?", "choices": ["north", "south"]}),
+        ("ask_person", {"question": ""}),
+        ("ask_person", {"question": "Why?"}),
+    )
+    test = WorkflowTest(
+        model=ScriptedModel([asking, "Done."]), agent=AgentConfig("tester", 1, "", "test:m", ("ask_person",))
+    )
+    run = test.run(react, "Ask.")
+    assert run.status == "waiting"
+    id = run.memory.row.id
+    assert {key: decode(asked.form) for key, asked in run.memory.approvals.items()} == {
+        "gather#0/0/ask#0": {"enum": ["north", "south"]},
+        "gather#0/2/ask#0": {"type": "string", "minLength": 1},
+    }
+    test.decide(id, "gather#0/0/ask#0", "answered", value="south")
+    test.decide(id, "gather#0/2/ask#0", "rejected", comment="Not now.")
+    run = test.resume(id)
+    assert run.output["text"] == "Done."
+    model = test.ports.model
+    assert isinstance(model, ScriptedModel)
+    told = [message.text for message in model.requests[-1].messages[3:]]
+    assert told[0] == "south"
+    assert told[1].startswith("The arguments of ask_person are not right.")
+    assert told[2] == "Rejected: A person refused the answer; nothing was done. Their comment: Not now."
