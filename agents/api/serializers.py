@@ -11,7 +11,7 @@ from rest_framework import serializers
 
 from agents.api.parsing import check_text
 from agents.live.messages import iso
-from agents.models import ApprovalKind, ApprovalStatus, Run, RunStatus, Step
+from agents.models import ApprovalKind, ApprovalPolicy, ApprovalStatus, Run, RunStatus, Step
 
 MAX_TAGS = 20
 MAX_INT64 = 2**63 - 1
@@ -159,6 +159,13 @@ class Decision(StrictSerializer):
     key = serializers.CharField(max_length=500)
     choice = serializers.CharField(max_length=40)
     outcome = AnyJSON(required=False, default=None)
+
+
+class ApprovalPolicyForm(StrictSerializer):
+    """Which calls with an effect wait for a person, and for how many hours."""
+
+    policy = serializers.ChoiceField(choices=ApprovalPolicy.choices, source="approval_policy")
+    hours = serializers.IntegerField(min_value=1, source="approval_hours")
 
 
 class ApprovalQuery(serializers.Serializer[Any]):

@@ -20,6 +20,7 @@ v1 = [
     path("runs/<uuid:run_id>/retry", runs.RetryView.as_view(), name="retry"),
     path("runs/<uuid:run_id>/decisions", runs.DecisionsView.as_view(), name="decisions"),
     path("approvals", approvals.ApprovalsView.as_view(), name="approvals"),
+    path("approvals/policy", approvals.ApprovalPolicyView.as_view(), name="approval-policy"),
     path("approvals/<uuid:approval_id>", approvals.ApprovalView.as_view(), name="approval"),
     path("approvals/<uuid:approval_id>/decision", approvals.ApprovalDecisionView.as_view(), name="approval-decision"),
     path("agents", resources.AgentsView.as_view(), name="agents"),

@@ -9,8 +9,9 @@ from typing import Any
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
 
-from agents.models import Role, Scope, User
+from agents.models import ApprovalPolicy, Role, Scope, User
 from agents.services import documents, secrets
+from agents.services.policies import HOURS
 
 MAX_GOAL = 20_000
 
@@ -77,6 +78,15 @@ class ApprovalForm(forms.Form):
 
     choice = forms.ChoiceField(choices=[(name, name) for name in ("approve", "reject", "answer")])
     comment = forms.CharField(required=False, max_length=2_000)
+
+
+class ApprovalPolicyForm(forms.Form):
+    """Which calls wait for a person, and for how long."""
+
+    policy = forms.ChoiceField(label="Calls that act, send or write wait for a person", choices=ApprovalPolicy.choices)
+    hours = forms.IntegerField(
+        label="Hours until an undecided call is refused", min_value=HOURS[0], max_value=HOURS[-1]
+    )
 
 
 class DocumentForm(forms.Form):

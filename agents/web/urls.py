@@ -25,6 +25,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{_RUN}decide/", run.decide, name="run-decide"),
     *[path(f"{_RUN}{action}/", run.control, {"action": action}, name=f"run-{action}") for action in _CONTROLS],
     path("w/<slug:slug>/approvals/", approvals.approvals, name="approvals"),
+    path("w/<slug:slug>/approvals/policy/", approvals.policy, name="approval-policy"),
     path("w/<slug:slug>/approvals/<uuid:approval_id>/decide/", approvals.decide, name="approval-decide"),
     path("w/<slug:slug>/documents/", documents.documents, name="documents"),
     path("w/<slug:slug>/documents/add/", documents.add, name="document-add"),

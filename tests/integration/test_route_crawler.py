@@ -82,6 +82,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "api/v1/runs/<uuid:run_id>/retry": (API_ACT,),
     "api/v1/runs/<uuid:run_id>/decisions": (api("POST", stranger=400, viewer=403, reader=403),),
     "api/v1/approvals": (API_LIST,),
+    "api/v1/approvals/policy": (API_LIST, api("PUT", stranger=403, viewer=403, reader=403)),
     "api/v1/approvals/<uuid:approval_id>": (API_ITEM,),
     "api/v1/approvals/<uuid:approval_id>/decision": (api("POST", stranger=400, viewer=403, reader=403),),
     "api/v1/agents": (API_LIST,),
@@ -113,6 +114,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "w/<slug:slug>/runs/<uuid:run_id>/resume/": (PAGE_ACT,),
     "w/<slug:slug>/runs/<uuid:run_id>/retry/": (PAGE_ACT,),
     "w/<slug:slug>/approvals/": (PAGE,),
+    "w/<slug:slug>/approvals/policy/": (PAGE_ACT,),
     "w/<slug:slug>/approvals/<uuid:approval_id>/decide/": (PAGE_ACT,),
     "w/<slug:slug>/documents/": (PAGE,),
     "w/<slug:slug>/documents/add/": (PAGE_ACT,),
@@ -250,7 +252,7 @@ def _state() -> tuple[Any, ...]:
         list(Document.objects.order_by("pk").values_list("id", "title")),
         list(AuthToken.objects.order_by("pk").values_list("digest", "scopes", "expiry")),
         list(Secret.objects.order_by("pk").values_list("name", "token")),
-        list(Workspace.objects.order_by("pk").values_list("slug", "name")),
+        list(Workspace.objects.order_by("pk").values_list("slug", "name", "approval_policy", "approval_hours")),
     )
 
 

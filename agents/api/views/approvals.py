@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from django.http import Http404
 from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from agents.api.authentication import TokenManages
 from agents.api.pagination import newest
-from agents.api.serializers import ApprovalDecision, ApprovalOut, ApprovalPage, ApprovalQuery
+from agents.api.serializers import ApprovalDecision, ApprovalOut, ApprovalPage, ApprovalPolicyForm, ApprovalQuery
 from agents.api.views.base import ApiView
 from agents.models import Approval, ApprovalStatus, Workspace
 from agents.services import approvals as services
+from agents.services.policies import set_approval_policy
 
 
 class ApprovalsView(ApiView):
@@ -59,6 +63,28 @@ class ApprovalDecisionView(ApiView):
         form.is_valid(raise_exception=True)
         approval = _approval(self.workspace(), approval_id)
         return Response(ApprovalOut(services.decide_approval(approval, **form.validated_data, by=self.person())).data)
+
+
+class ApprovalPolicyView(ApiView):
+    """What the workspace wants to be asked about."""
+
+    def get_permissions(self) -> Any:
+        """Whoever may read may read it; administrators change it."""
+        return super().get_permissions() if self.request.method in SAFE_METHODS else [TokenManages()]
+
+    @extend_schema(operation_id="get_approval_policy", responses=ApprovalPolicyForm)
+    def get(self, request: Request) -> Response:
+        """Tell which calls wait for a person."""
+        return Response(ApprovalPolicyForm(self.workspace()).data)
+
+    @extend_schema(operation_id="set_approval_policy", request=ApprovalPolicyForm, responses=ApprovalPolicyForm)
+    def put(self, request: Request) -> Response:
+        """Say which calls with an effect wait for a person. What a tool itself asks for holds in any case."""
+        given = ApprovalPolicyForm.read(request.data)
+        workspace = set_approval_policy(
+            self.workspace(), policy=given["approval_policy"], hours=given["approval_hours"], by=self.person()
+        )
+        return Response(ApprovalPolicyForm(workspace).data)
 
 
 def _approval(workspace: Workspace, approval_id: UUID) -> Approval:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -12,8 +13,9 @@ from django.views.decorators.http import require_POST, require_safe
 
 from agents.models import Approval, Role
 from agents.services import approvals as services
+from agents.services.policies import set_approval_policy
 from agents.web import asked, detail, queries, schema_forms
-from agents.web.forms import ApprovalForm
+from agents.web.forms import ApprovalForm, ApprovalPolicyForm
 from agents.web.place import Place, act, back, in_workspace, render
 
 
@@ -22,11 +24,26 @@ from agents.web.place import Place, act, back, in_workspace, render
 def approvals(request: HttpRequest, place: Place) -> HttpResponse:
     """Show what waits for a person, and what was decided last."""
     waiting = queries.waiting_approvals(place.workspace)
+    space = place.workspace
     context = {
         "cards": asked.cards_of(waiting),
-        "decided": queries.decided_approvals(place.workspace),
+        "decided": queries.decided_approvals(space),
+        "policy": ApprovalPolicyForm(initial={"policy": space.approval_policy, "hours": space.approval_hours}),
     }
     return render(request, place, "web/approvals/page.html", context)
+
+
+@require_POST
+@in_workspace(needs=Role.ADMIN)
+def policy(request: HttpRequest, place: Place) -> HttpResponse:
+    """Set which calls wait for a person."""
+    form = ApprovalPolicyForm(request.POST)
+    if form.is_valid():
+        done = "From now on this holds for each call that is not asked about yet."
+        act(request, done, lambda: set_approval_policy(place.workspace, **form.cleaned_data, by=place.user))
+    else:
+        messages.error(request, " ".join(str(text) for texts in form.errors.values() for text in texts))
+    return redirect("web:approvals", place.slug)
 
 
 @require_POST

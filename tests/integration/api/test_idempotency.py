@@ -54,7 +54,7 @@ def test_while_the_first_request_is_held_up_the_second_is_told_so(monkeypatch: p
     assert api.get("/api/v1/me").status_code == 200  # and its use is recorded: later requests need not write that
     monkeypatch.setattr(services, "IN_FLIGHT_SECONDS", 1)
     if connection.vendor == "sqlite":
-        connection.cursor().execute("PRAGMA busy_timeout = 500")
+        monkeypatch.setitem(connection.settings_dict["OPTIONS"], "timeout", 0.5)
     is_held, release = Event(), Event()
 
     def hold() -> str:

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from agents.models import Inbox, Role, Run, Step, Wait
-from tests.factories import make_approval, make_run, make_user, make_workspace
+from agents.models import Inbox, Role, Run, Scope, Step, Wait
+from agents.services.policies import approval_policy
+from tests.factories import make_approval, make_client, make_run, make_token, make_user, make_workspace
+from tools.approving import Policy
 
 pytestmark = pytest.mark.django_db
 
@@ -147,3 +149,31 @@ def test_the_form_about_a_step_whose_outcome_is_unknown_names_the_step(run: Run,
     form: dict[str, Any] = {"key": key[1], "choice": "done"}
     assert member.post(f"/w/team/runs/{run.pk}/decide/", form).status_code == 302
     assert Inbox.objects.get().name == "decide:pay#0"
+
+
+def test_administrators_say_what_waits(run: Run, member: Client) -> None:
+    space, admin = run.workspace, Client()
+    person = make_user(space, Role.ADMIN)
+    admin.force_login(person)
+    assert "What waits" in admin.get("/w/team/approvals/").content.decode()
+    assert "What waits" not in member.get("/w/team/approvals/").content.decode()
+    wanted = {"policy": "always", "hours": "5"}
+    assert member.post("/w/team/approvals/policy/", wanted).status_code == 403
+    for bad in ({**wanted, "policy": "sometimes"}, {**wanted, "hours": "0"}, {**wanted, "hours": "9" * 30}):
+        assert admin.post("/w/team/approvals/policy/", bad).status_code == 302
+    assert approval_policy(space.pk) == Policy("when_tainted", 72 * 3600.0)
+    admin.post("/w/team/approvals/policy/", wanted)
+    assert approval_policy(space.pk) == Policy("always", 5 * 3600.0)
+    api = make_client(make_token(space, person, scopes=[Scope.READ, Scope.ADMIN]))
+    assert api.get("/api/v1/approvals/policy").json() == {"policy": "always", "hours": 5}
+    for body, status in (
+        ({"policy": "declared", "hours": 7}, 200),
+        ({"policy": "declared"}, 400),
+        ({"policy": "declared", "hours": 10**6}, 400),
+        ({"policy": "x", "hours": 7}, 400),
+    ):
+        assert api.put("/api/v1/approvals/policy", body, content_type="application/json").status_code == status
+    assert approval_policy(space.pk) == Policy("declared", 7 * 3600.0)
+    writer = make_client(make_token(space))
+    answer = writer.put("/api/v1/approvals/policy", {"policy": "always", "hours": 1}, content_type="application/json")
+    assert answer.status_code == 403

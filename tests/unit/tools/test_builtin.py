@@ -34,6 +34,7 @@ def test_all_are_registered_with_what_they_declare() -> None:
     assert (
         declared.items()
         >= {
+            "ask_person": ("none", "trusted", "act", "ask"),
             "calculate": ("none", "trusted", "act", ""),
             "search_documents": ("none", "untrusted", "search", ""),
             "wait": ("none", "trusted", "act", "sleep"),
