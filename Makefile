@@ -4,7 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 TEST_JOBS ?= 2
-PYTEST := $(BIN)/python -m pytest -rs -n $(TEST_JOBS) --dist loadfile
+# Where Python is told to keep no compiled files, each of the hundreds of processes would compile the product anew.
+PYTEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -rs -n $(TEST_JOBS) --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help setup up test chaos lint types bench fmt

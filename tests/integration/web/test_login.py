@@ -10,12 +10,19 @@ import time_machine
 from django.conf import settings
 from django.test import Client
 from django.utils import timezone
+from pytest_django.fixtures import SettingsWrapper
 
 if TYPE_CHECKING:
     from agents.models import User
 
 pytestmark = pytest.mark.django_db
 PASSWORD = "a long password"
+
+
+@pytest.fixture(autouse=True)
+def _quick_hashes(settings: SettingsWrapper) -> None:
+    """Let a guess cost a test little: real hashes are slow on purpose, and one test makes fifty guesses."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture
