@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 import time_machine
 from django.conf import settings
-from django.test import Client
+from django.test import Client, override_settings
 from django.utils import timezone
-from pytest_django.fixtures import SettingsWrapper
 
 if TYPE_CHECKING:
     from agents.models import User
@@ -20,9 +20,10 @@ PASSWORD = "a long password"
 
 
 @pytest.fixture(autouse=True)
-def _quick_hashes(settings: SettingsWrapper) -> None:
+def _quick_hashes() -> Iterator[None]:
     """Let a guess cost a test little: real hashes are slow on purpose, and one test makes fifty guesses."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
+        yield
 
 
 @pytest.fixture
