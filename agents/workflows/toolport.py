@@ -145,6 +145,9 @@ class CallContext:
         await asyncio.sleep(seconds)
 
 
+POLICY_AGE = 1.0
+
+
 class RegistryToolPort:
     """The tools of a registry, as the engine calls them."""
 
@@ -163,6 +166,7 @@ class RegistryToolPort:
         self._secrets = secrets or NoSecrets()
         self._files = files or NoFiles()
         self._policy = policy
+        self._policies: dict[int, tuple[Policy, float]] = {}
         self._tools = known
 
     def spec(self, name: str) -> ToolSpec:
@@ -184,11 +188,20 @@ class RegistryToolPort:
         tool = self._tools.get(name)
         if is_free(tool) and not because:
             return None
-        policy = await until_available("policies", lambda: run_in_thread(with_django, self._policy, workspace_id))
+        policy = await self._policy_of(workspace_id)
         request = request_for(tool, arguments, policy, is_tainted=is_tainted, because=because)
         if request is None:
             return None
         return Need(request.effect, request.why, tool.schema, request.described, policy.lasts)
+
+    async def _policy_of(self, workspace_id: int) -> Policy:
+        """Give a workspace's policy, as it was at most a second ago: hundreds of calls need not ask for it each."""
+        now = asyncio.get_running_loop().time()
+        known, until = self._policies.get(workspace_id, (None, 0.0))
+        if known is None or now >= until:
+            known = await until_available("policies", lambda: run_in_thread(with_django, self._policy, workspace_id))
+            self._policies[workspace_id] = (known, now + POLICY_AGE)
+        return known
 
     async def call(self, name: str, arguments: JSON, info: CallInfo) -> ToolResult:
         """Call a tool once. What it says with ToolFailed is an answer, with ok=False."""

@@ -178,6 +178,34 @@ def test_the_end_of_a_run_is_the_end_of_its_questions(
     assert until(run_id).output == "expired"
 
 
+def test_what_a_run_asks_no_more_can_not_be_decided(
+    driver: RunningDriver, queue: Callable[..., UUID], workspace: Workspace, tools: ScriptedTools, sent: list[Any]
+) -> None:
+    @workflow("asker")
+    async def asker(ctx: Context, input: Any) -> Any:
+        await ctx.race(ctx.approve("May I?"), ctx.sleep(0.2))
+        await ctx.tool("read")
+        return (await ctx.tool(ToolCall("1", "send", {"to": "anna"}))).text
+
+    run_id = queue("asker")
+    wait_for(lambda: Approval.objects.waiting().filter(tool="send").exists(), "the second question")
+    dropped, approval = Approval.objects.order_by("id")
+    with pytest.raises(Conflict, match="The run does not ask this any more"):
+        decide_approval(dropped, choice="approve", by=make_user(workspace))
+    # What was approved of a tool that is described otherwise by now is asked for once more, under the same key.
+    until(run_id, "waiting")
+    tools.needs["send"] = Need("It sends two letters.", "Tainted.", FORM, "described otherwise", 3600.0)
+    decide_approval(approval, choice="approve", by=make_user(workspace))
+    again = wait_for(lambda: Approval.objects.waiting().first(), "the question once more")
+    assert (again.key, again.effect, sent) == (approval.key, "It sends two letters.", [])
+    assert again.binding != approval.binding
+    decide_approval(again, choice="approve", by=make_user(workspace))
+    assert until(run_id).output == "Sent."
+    assert sent == [{"to": "anna"}]
+    statuses = Approval.objects.order_by("id").values_list("status", flat=True)
+    assert list(statuses) == ["withdrawn", "approved", "approved"]
+
+
 @pytest.mark.fault(12)
 @pytest.mark.parametrize("times", [2, 16])
 def test_an_approval_is_decided_once_however_often_it_is_clicked(
