@@ -157,8 +157,9 @@ def tool(function: F | None = None, /, **options: Any) -> F | Callable[[F], F]:
     taken to be dangerous: repeating it does harm (`effect="unsafe"`), strangers may have written what it returns
     (`trust="untrusted"`). `timeout` is in seconds, `retry` says how often a failed attempt is repeated.
 
-    `limits` names the limits its calls count for, with arguments in braces: `["host:{host}"]`. `cache` is for how many
-    seconds a result serves equal calls of the same workspace (and run, if `per_run`). With `batch` the function takes a
+    `limits` names the limits its calls count for, with arguments in braces: `["host:{host}"]`, and `cache` for how many
+    seconds a result may serve equal calls of the same workspace (and run, if `per_run`): both are declared and checked,
+    nothing counts or keeps by them yet. With `batch` the function takes a
     list of calls. `isolation` is where it runs, by default where its kind of function belongs. `approval` says when a
     person has to allow a call.
     """
