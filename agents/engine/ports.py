@@ -70,7 +70,7 @@ async def _begin_at_once() -> float | None:
 
 
 async def _never_wait(due: datetime, what: str) -> None:
-    raise NotImplementedError("This call can't wait for a limit.")
+    raise RuntimeError("Only a call that a run makes can wait: it parks the run.")
 
 
 Keep = Callable[[str, bytes, str], Awaitable[JSON]]
