@@ -9,6 +9,8 @@ from typing import Any
 
 from django.db import connection
 
+OWN_SESSIONS = "agentsite"
+"""What the names of all our sessions begin with."""
 DJANGO_OWN = ("cursor_factory", "context", "pool", "server_side_binding")
 
 
@@ -17,7 +19,7 @@ def postgres_parameters(purpose: str) -> dict[str, Any]:
     parameters: dict[str, Any] = connection.get_connection_params()
     for name in DJANGO_OWN:
         parameters.pop(name, None)
-    return {**parameters, "application_name": f"agentsite {purpose}"}
+    return {**parameters, "application_name": f"{OWN_SESSIONS} {purpose}"}
 
 
 def with_patience(options: str, seconds: float) -> str:
@@ -36,3 +38,22 @@ def bound_statements(seconds: float) -> None:
     options = {**known["OPTIONS"], "options": with_patience(known["OPTIONS"].get("options", ""), seconds)}
     # A dictionary of its own: the other threads' connections share theirs.
     connection.settings_dict = {**known, "OPTIONS": options}
+
+
+def end_hanging_sessions(seconds: float) -> None:
+    """End our sessions whose client has stopped in the midst of sending statements, for this long.
+
+    They keep the locks of their transaction, and none of the server's limits ends them: between two statements of a
+    pipeline a session is neither idle nor is a statement running. A machine that is gone is noticed by the network; a
+    process that hangs is not, for its machine answers.
+    """
+    if connection.vendor != "postgresql":
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND usename = current_user AND application_name LIKE %s AND pid <> pg_backend_pid()"
+            " AND state = 'active' AND wait_event = 'ClientRead'"
+            " AND query_start < clock_timestamp() - make_interval(secs => %s)",
+            [f"{OWN_SESSIONS}%", seconds],
+        )

@@ -18,6 +18,7 @@ from uuid import uuid4
 from django.db import connection, transaction
 
 from agents.engine import control
+from agents.engine.connecting import end_hanging_sessions
 from agents.engine.database_clock import database_now, database_seconds
 from agents.engine.leases import LIVING, host_id, process_start
 from agents.engine.marks import LastMarks, Mark, MarksFile, blocked_name
@@ -53,7 +54,11 @@ def reap(*, silent_too: bool = True, watched: Watched = NOTHING_WATCHED) -> int:
         is_silent = silent_too and now - worker.seen > worker.lease
         if is_gone and watched.folder is not None:
             _bury(worker, MarksFile(watched.folder, worker.host_id, worker.pid, worker.pid_start), watched.watchdog)
-        elif is_gone or is_of_another_boot or is_silent:
+        elif is_gone or is_of_another_boot:
+            _declare_dead(worker)
+        elif is_silent:
+            # It may hold the lock of the very row that says it lives.
+            end_hanging_sessions(worker.lease)
             _declare_dead(worker)
     # Also of those who were declared dead by a reaper that died before it queued their runs.
     gone = _holders() - set(Worker.objects.filter(state__in=LIVING).values_list("pk", flat=True))

@@ -1,14 +1,17 @@
-"""Two hosts of workers on one PostgreSQL. One is cut off in mid-run: the other takes over, and the first comes back."""
+"""Two hosts of workers on one PostgreSQL. One is cut off or hangs in mid-run: the other takes over from it."""
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from itertools import groupby
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.instance import Instance, Process, wait_until
@@ -64,6 +67,18 @@ def places(world: World, run: str) -> list[str]:
     return [outcome.strip('"') for (outcome,) in rows]
 
 
+@contextmanager
+def half_a_batch(world: World, host: str) -> Iterator[None]:
+    """Leave a session as a batch does whose process stops between two statements: the server waits for the next."""
+    url = world.instance.database_url
+    with psycopg.connect(url, application_name="agentsite journal", autocommit=True) as session:
+        with suppress(psycopg.OperationalError), session.pipeline():
+            session.execute("BEGIN")
+            session.execute("UPDATE agents_worker SET batch=batch WHERE host=%s RETURNING id", (host,)).fetchall()
+            yield
+        assert session.broken, "nobody has ended it"
+
+
 def is_recorded(world: World, runs: list[str], host: str) -> bool:
     return all(host in places(world, run) for run in runs)
 
@@ -106,3 +121,22 @@ def test_a_host_that_is_cut_off_loses_its_runs_and_comes_back(
     assert set(north.children()) == before
     assert north.stop() == 0
     assert "Traceback" not in north.log.read_text()
+
+
+def test_a_host_that_hangs_in_the_midst_of_a_batch_lets_go_of_its_locks(
+    world: World, cables: dict[str, Proxy], tmp_path: Path
+) -> None:
+    north = start_host(world, "north", cables["north"], tmp_path)
+    runs = [world.queue("placed", steps=60, seconds=0.06) for _ in range(RUNS)]
+    wait_until(partial(is_recorded, world, runs, "north"), 30.0, "all to be under way")
+    start_host(world, "south", cables["south"], tmp_path)
+
+    os.killpg(north.pid, signal.SIGSTOP)
+    try:
+        with half_a_batch(world, "north"):
+            wait_until(lambda: holders(world) == ["south"] * RUNS, 30.0, "the other host to take over")
+    finally:
+        os.killpg(north.pid, signal.SIGCONT)
+    world.wait_for_the_end()
+    assert set(world.statuses()) == {"succeeded"}
+    assert {len(places(world, run)) for run in runs} == {60}
