@@ -76,9 +76,10 @@ class Process:
         except subprocess.TimeoutExpired:
             return -signal.SIGKILL
         finally:
-            self._clear()
+            self.clear()
 
-    def _clear(self) -> None:
+    def clear(self) -> None:
+        """Kill it and all of its session."""
         for member in _session(self.pid):
             try:
                 os.kill(member, signal.SIGKILL)
@@ -104,12 +105,15 @@ class Template:
     directory: Path
     server: str
     database_url: str = ""
+    token: str = ""
+    """The administrator's, in each copy."""
 
     def prepare(self) -> None:
         """Create the database and let the product set it up as on a first start."""
         self.database_url = self._make(template="")
         made = Instance(directory=self.directory / "template", database_url=self.database_url)
         made.manage("prepare", AGENTSITE_ADMIN_PASSWORD=ADMIN_PASSWORD)
+        self.token = made.token()
 
     def copy(self) -> str:
         """Return the URL of a fresh copy of the database."""
@@ -160,6 +164,8 @@ class Instance:
     environment: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     processes: list[Process] = field(default_factory=list)
+    admin_token: str = ""
+    """Made when it is needed, unless the database came with one."""
 
     def __post_init__(self) -> None:
         self.var_dir.mkdir(parents=True, exist_ok=True)
@@ -175,7 +181,7 @@ class Instance:
     @cached_property
     def api(self) -> httpx.Client:
         """A client of the REST API with the administrator's token; paths are relative to /api/v1/."""
-        return self.client(self.token())
+        return self.client(self.admin_token or self.token())
 
     def client(self, token: str) -> httpx.Client:
         """Return a client of the REST API that carries a token."""
@@ -255,6 +261,13 @@ class Instance:
         for process in reversed(self.processes):
             process.stop()
 
+    def kill_all(self) -> None:
+        """End everything that was started at once, as nothing of it is needed any more."""
+        if "api" in self.__dict__:
+            self.api.close()
+        for process in self.processes:
+            process.clear()
+
     def logs(self, lines: int = 60) -> str:
         """Return the end of each process's log."""
         return "\n".join(f"--- {process.name}\n{self.tail(process, lines)}" for process in self.processes)
@@ -279,11 +292,11 @@ class Instance:
 
 @contextmanager
 def running_instance(template: Template, directory: Path, **environment: str) -> Iterator[Instance]:
-    """Yield a prepared instance without processes; stop whatever was started in it, and remove its database."""
+    """Yield a prepared instance without processes; end whatever was started in it, and remove its database."""
     url = template.copy()
-    made = Instance(directory=directory, database_url=url, environment=environment)
+    made = Instance(directory=directory, database_url=url, environment=environment, admin_token=template.token)
     try:
         yield made
     finally:
-        made.stop()
+        made.kill_all()
         template.drop(url)

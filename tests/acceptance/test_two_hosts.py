@@ -42,12 +42,25 @@ def cables(world: World) -> Iterator[dict[str, Proxy]]:
         yield {name: stack.enter_context(proxy_before(world.instance.database_url)) for name in ("north", "south")}
 
 
-def start_host(world: World, name: str, cable: Proxy, tmp_path: Path) -> Process:
-    process = world.start_workers(
-        WORKERS="1", WORKER_HOST=name, DATABASE_URL=cable.url, VAR_DIR=str(tmp_path / f"var-{name}")
-    )
-    wait_until(lambda: name in living(world), 30.0, f"the host {name}")
-    return process
+@pytest.fixture
+def hosts(world: World, cables: dict[str, Proxy], tmp_path: Path) -> dict[str, Process]:
+    made = {
+        name: world.start_workers(
+            WORKERS="1", WORKER_HOST=name, DATABASE_URL=cable.url, VAR_DIR=str(tmp_path / f"var-{name}")
+        )
+        for name, cable in cables.items()
+    }
+    wait_until(lambda: living(world).keys() == made.keys(), 60.0, "both hosts")
+    return made
+
+
+def queue_for_north(world: World, hosts: dict[str, Process], steps: int, seconds: float) -> list[str]:
+    """Start runs that the north gets all of, and wait until they are under way."""
+    os.killpg(hosts["south"].pid, signal.SIGSTOP)
+    runs = [world.queue("placed", steps=steps, seconds=seconds) for _ in range(RUNS)]
+    wait_until(partial(is_recorded, world, runs, "north"), 30.0, "all to be under way")
+    os.killpg(hosts["south"].pid, signal.SIGCONT)
+    return runs
 
 
 def living(world: World) -> dict[str, int]:
@@ -84,12 +97,13 @@ def is_recorded(world: World, runs: list[str], host: str) -> bool:
 
 
 def test_a_host_that_is_cut_off_loses_its_runs_and_comes_back(
-    world: World, cables: dict[str, Proxy], tmp_path: Path, record_property: Callable[[str, object], None]
+    world: World,
+    hosts: dict[str, Process],
+    cables: dict[str, Proxy],
+    record_property: Callable[[str, object], None],
 ) -> None:
-    north = start_host(world, "north", cables["north"], tmp_path)
-    runs = [world.queue("placed", steps=120, seconds=0.06) for _ in range(RUNS)]
-    wait_until(partial(is_recorded, world, runs, "north"), 30.0, "all to be under way")
-    south = start_host(world, "south", cables["south"], tmp_path)
+    north, south = hosts["north"], hosts["south"]
+    runs = queue_for_north(world, hosts, steps=60, seconds=0.15)
     first = living(world)["north"]
     before = set(north.children())
 
@@ -109,7 +123,7 @@ def test_a_host_that_is_cut_off_loses_its_runs_and_comes_back(
     world.wait_for_the_end()
     for run in runs:
         assert [host for host, _ in groupby(places(world, run))] == ["north", "south"]
-        assert len(places(world, run)) == 120
+        assert len(places(world, run)) == 60
     assert set(world.statuses()) == {"succeeded"}
     assert world.events_have_no_gaps()
 
@@ -124,19 +138,10 @@ def test_a_host_that_is_cut_off_loses_its_runs_and_comes_back(
 
 
 def test_a_host_that_hangs_in_the_midst_of_a_batch_lets_go_of_its_locks(
-    world: World, cables: dict[str, Proxy], tmp_path: Path
+    world: World, hosts: dict[str, Process]
 ) -> None:
-    north = start_host(world, "north", cables["north"], tmp_path)
-    runs = [world.queue("placed", steps=60, seconds=0.06) for _ in range(RUNS)]
-    wait_until(partial(is_recorded, world, runs, "north"), 30.0, "all to be under way")
-    start_host(world, "south", cables["south"], tmp_path)
-
-    os.killpg(north.pid, signal.SIGSTOP)
-    try:
-        with half_a_batch(world, "north"):
-            wait_until(lambda: holders(world) == ["south"] * RUNS, 30.0, "the other host to take over")
-    finally:
-        os.killpg(north.pid, signal.SIGCONT)
-    world.wait_for_the_end()
-    assert set(world.statuses()) == {"succeeded"}
-    assert {len(places(world, run)) for run in runs} == {60}
+    runs = queue_for_north(world, hosts, steps=60, seconds=0.15)
+    os.killpg(hosts["north"].pid, signal.SIGSTOP)
+    with half_a_batch(world, "north"):
+        wait_until(lambda: holders(world) == ["south"] * RUNS, 60.0, "the other host to take over")
+    wait_until(partial(is_recorded, world, runs, "south"), 30.0, "all to go on")
