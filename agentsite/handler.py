@@ -32,7 +32,7 @@ SWITCH_SECONDS = 0.0005
 """How long a computing thread may keep the others waiting, those with an answer of the database in hand above all."""
 
 MAX_BODY = 8 * 1024 * 1024
-"""No address takes a larger body. What is announced to be larger is not read at all."""
+"""No address takes a larger body: see server.py. Other servers at least do not get one handled."""
 
 
 class Handler(ASGIHandler):

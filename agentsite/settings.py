@@ -30,6 +30,9 @@ SECRETS_KEYS: list[str] = (
 BIND = env.str("BIND", default="127.0.0.1")
 PORT = env.int("PORT", default=8000)
 
+# Within how many seconds all of a request must have come.
+REQUEST_SECONDS = env.float("REQUEST_SECONDS", default=120.0)
+
 # The address people use. It decides about secure cookies, HSTS, trusted origins and the links the site sends out.
 PUBLIC_URL = env.str("PUBLIC_URL", default="").rstrip("/")
 _public = urlsplit(PUBLIC_URL)

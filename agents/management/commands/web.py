@@ -21,6 +21,6 @@ class Command(BaseCommand):
     def handle(self, *args: object, host: str, port: int, **options: object) -> None:
         # A fresh interpreter: the server installs its event loop before anything else is imported, and the settings
         # are read again, for a web process.
-        command = [sys.executable, "-m", "daphne", "--bind", host, "--port", str(port)]
+        command = [sys.executable, "-m", "agentsite.server", "--bind", host, "--port", str(port)]
         command += ["--verbosity", "0", "--no-server-name", "agentsite.asgi:application"]
         os.execv(sys.executable, command)  # noqa: S606 (a fixed program, no shell)
