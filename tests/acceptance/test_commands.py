@@ -75,7 +75,7 @@ def test_run_prints_the_result_and_exits_by_the_outcome(shared_instance: Instanc
 
 
 def test_ctrl_c_detaches_and_the_run_goes_on(shared_instance: Instance) -> None:
-    goal = "Wait 6 seconds"
+    goal = "Wait 60 seconds"
     watching = shared_instance.start("run", "tool-agent", goal)
     wait_until(lambda: goal in shared_instance.api.get("runs").text, 30, "the run to be started")
     time.sleep(1.0)  # it prints nothing that would tell when it has begun to watch: stderr is no terminal here
