@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import string
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from tools.errors import BadTool
-from tools.types import JSON
+from tools.types import JSON, Durable, Effect, Kind, Trust
 
 Isolation = Literal["async", "thread", "process"]
 """Where a tool runs: on the event loop, in a thread of the worker, or in a process of its own."""
@@ -28,6 +29,21 @@ MAX_AGE = 30 * 86_400.0
 MAX_KEY = 200
 
 
+class RetryPolicy(Protocol):
+    """Anything that reads like tools.types.Retry; the engine's own Retry does."""
+
+    @property
+    def max_attempts(self) -> int: ...
+    @property
+    def first(self) -> float: ...
+    @property
+    def factor(self) -> float: ...
+    @property
+    def max(self) -> float: ...
+    @property
+    def jitter(self) -> float: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """How calls are gathered: at most `max_size` of them, of which the first waits for at most `window` seconds."""
@@ -40,6 +56,36 @@ class Batch:
             raise BadTool(f"A batch has 1 to {MAX_BATCH:,} calls, not {self.max_size!r}.")
         if not 0 <= self.window <= MAX_WINDOW:
             raise BadTool(f"A batch is gathered for 0 to {MAX_WINDOW:g} seconds, not {self.window!r}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declaration:
+    """All that `@tool` may declare, see there. What is not declared is taken to be dangerous."""
+
+    name: str = ""
+    effect: Effect = "unsafe"
+    trust: Trust = "untrusted"
+    kind: Kind = "act"
+    timeout: float = 60.0
+    retry: RetryPolicy | None = None
+    durable: Durable = ""
+    limits: Sequence[str] | LimitKeys = ()
+    cache: float = 0.0
+    batch: Batch | None = None
+    isolation: Isolation | None = None
+    approval: Approval = "when_tainted"
+    per_run: bool = False
+
+    def check(self, origin: str) -> None:
+        """Raise BadTool for what can't be meant, whatever the function; `origin` names that."""
+        check_choice(origin, "effect", self.effect, Effect)
+        check_choice(origin, "trust", self.trust, Trust)
+        check_choice(origin, "kind", self.kind, Kind)
+        check_choice(origin, "durable", self.durable, Durable)
+        if not (math.isfinite(self.timeout) and self.timeout > 0):
+            raise BadTool(f"{origin} declares timeout={self.timeout!r}; it is a number of seconds over 0.")
+        check_cache(origin, self.cache, self.effect)
+        check_approval(origin, self.approval)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,3 +154,10 @@ def check_cache(origin: str, cache: float, effect: str) -> None:
         raise BadTool(f"{origin} declares cache={cache!r}; it is a number of seconds, at most {MAX_AGE:,.0f}.")
     if cache and effect != "none":
         raise BadTool(f"{origin} declares cache={cache:g} and effect={effect!r}; only what has no effect may be kept.")
+
+
+def check_choice(origin: str, option: str, value: str, choices: Any) -> None:
+    """Raise BadTool for what is none of the words."""
+    known: tuple[str, ...] = choices.__args__
+    if value not in known:
+        raise BadTool(f"{origin} declares {option}={value!r}; it is one of {', '.join(map(repr, known))}.")

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import inspect
-import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 from tools.chain import Call, Handler, compose
 from tools.declarations import (
     NO_LIMITS,
     Approval,
     Batch,
+    Declaration,
     Isolation,
     LimitKeys,
     Limits,
-    check_approval,
-    check_cache,
+    RetryPolicy,
+    check_choice,
     read_limits,
 )
 from tools.docstrings import Described, describe
@@ -29,21 +29,6 @@ from tools.types import JSON, Durable, Effect, Kind, ToolContext, ToolOutput, Tr
 F = TypeVar("F", bound=Callable[..., Any])
 
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,63}")
-
-
-class RetryPolicy(Protocol):
-    """Anything that reads like tools.types.Retry; the engine's own Retry does."""
-
-    @property
-    def max_attempts(self) -> int: ...
-    @property
-    def first(self) -> float: ...
-    @property
-    def factor(self) -> float: ...
-    @property
-    def max(self) -> float: ...
-    @property
-    def jitter(self) -> float: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,57 +162,37 @@ def _register(function: F, *, into: Registry = registry, **options: Any) -> F:
     return function
 
 
-def make_tool(
-    function: Callable[..., Any],
-    *,
-    name: str = "",
-    effect: Effect = "unsafe",
-    trust: Trust = "untrusted",
-    kind: Kind = "act",
-    timeout: float = 60.0,
-    retry: RetryPolicy | None = None,
-    durable: Durable = "",
-    limits: Sequence[str] | LimitKeys = (),
-    cache: float = 0.0,
-    batch: Batch | None = None,
-    isolation: Isolation | None = None,
-    approval: Approval = "when_tainted",
-    per_run: bool = False,
-) -> Tool:
-    """Make a tool without registering it; raises BadTool with the reason why a function can't be one."""
-    origin = _origin(function)
-    name = name or getattr(function, "__name__", "")
+def make_tool(function: Callable[..., Any], **options: Any) -> Tool:
+    """Make a tool without registering it, by the options of `tool`.
+
+    Raises BadTool with the reason why a function can't be one.
+    """
+    origin, declared = _origin(function), Declaration(**options)
+    name = declared.name or getattr(function, "__name__", "")
     if not _NAME.fullmatch(name):
         raise BadTool(f"{origin} can't be called {name!r}: a tool's name has letters, digits and _, at most 64.")
-    _check_choice(origin, "effect", effect, Effect)
-    _check_choice(origin, "trust", trust, Trust)
-    _check_choice(origin, "kind", kind, Kind)
-    _check_choice(origin, "durable", durable, Durable)
-    if not (math.isfinite(timeout) and timeout > 0):
-        raise BadTool(f"{origin} declares timeout={timeout!r}; it is a number of seconds over 0.")
-    check_cache(origin, cache, effect)
-    check_approval(origin, approval)
+    declared.check(origin)
     described = describe(function)
     if not described.text:
         raise BadTool(f"{origin} has no docstring; it is how models know what the tool is for.")
-    parameters = _parameters(function, described, batch)
+    parameters = _parameters(function, described, declared.batch)
     return Tool(
         name=name,
         description=described.text,
         function=function,
         parameters=parameters,
-        effect=effect,
-        trust=trust,
-        kind=kind,
-        timeout=timeout,
-        retry=retry,
-        durable=durable,
-        limits=read_limits(origin, limits, set(parameters.schema.get("properties", {}))),
-        cache=cache,
-        batch=batch,
-        isolation=_isolation(origin, function, isolation),
-        approval=approval,
-        per_run=per_run,
+        effect=declared.effect,
+        trust=declared.trust,
+        kind=declared.kind,
+        timeout=declared.timeout,
+        retry=declared.retry,
+        durable=declared.durable,
+        limits=read_limits(origin, declared.limits, set(parameters.schema.get("properties", {}))),
+        cache=declared.cache,
+        batch=declared.batch,
+        isolation=_isolation(origin, function, declared.isolation),
+        approval=declared.approval,
+        per_run=declared.per_run,
     )
 
 
@@ -239,16 +204,10 @@ def _isolation(origin: str, function: Callable[..., Any], declared: Isolation | 
     natural: Isolation = "async" if inspect.iscoroutinefunction(function) else "thread"
     if declared is None:
         return natural
-    _check_choice(origin, "isolation", declared, Isolation)
+    check_choice(origin, "isolation", declared, Isolation)
     if declared != natural:
         raise BadTool(f"{origin} declares isolation={declared!r}; what runs this function is {natural!r}.")
     return declared
-
-
-def _check_choice(origin: str, option: str, value: str, choices: Any) -> None:
-    known: tuple[str, ...] = choices.__args__
-    if value not in known:
-        raise BadTool(f"{origin} declares {option}={value!r}; it is one of {', '.join(map(repr, known))}.")
 
 
 def _origin(function: Callable[..., Any]) -> str:

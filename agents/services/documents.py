@@ -45,15 +45,12 @@ def add_document(
     encoded = text.encode()
     if len(encoded) > MAX_BYTES:
         raise InvalidInput(f"The text has {len(encoded):,} bytes; a document has at most {MAX_BYTES:,}.", "text")
-    spans = split(text)
-    if not spans:
-        raise InvalidInput("The document has no text.", "text")
     if media_type not in MEDIA_TYPES:
         raise InvalidInput(f"{media_type[:100]!r} is not one of {', '.join(MEDIA_TYPES)}.", "media_type")
-    start, end = spans[0]
+    first_line = _first_line(text)
     document = Document(
         workspace=workspace,
-        title=_title(title) or _title(text[start:end].lstrip("# ").partition("\n")[0][:80]) or "Untitled",
+        title=_title(title) or _title(first_line) or "Untitled",
         url=_url(url),
         media_type=media_type,
         text=text,
@@ -157,6 +154,15 @@ def _passages(document: Document) -> list[Passage]:
         )
         for number, (start, end) in enumerate(split(document.text), start=1)
     ]
+
+
+def _first_line(text: str) -> str:
+    """Give what a text begins with, which is often its title; raises InvalidInput for one without any words."""
+    spans = split(text)
+    if not spans:
+        raise InvalidInput("The document has no text.", "text")
+    start, end = spans[0]
+    return text[start:end].lstrip("# ").partition("\n")[0][:80]
 
 
 def _title(title: str) -> str:

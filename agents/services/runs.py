@@ -56,10 +56,7 @@ def start_run(
     run is given back. Raises InvalidInput, IdempotencyConflict for a known key with another request, and InFlight when
     the first request with the key takes long.
     """
-    version = _version(workspace, agent, workflow)
-    name = version.workflow if version else workflow
-    if name not in known_workflows():
-        raise InvalidInput(f"There is no workflow named {name!r}. Known: {', '.join(known_workflows())}.", "workflow")
+    version, name = _target(workspace, agent, workflow)
     _check(priority, tags, idempotency_key)
     text = _input_text(input)
     # With a key, all that may have to wait for the first request with it has a limit: within one transaction.
@@ -78,9 +75,15 @@ def start_run(
         created_at=place.at if place else database_now(),
         last_event=1,
     )
-    event = RunEvent(run=run, number=1, kind="run_queued", at=run.created_at, data={"by": _name(by), "source": source})
+    return _written(run, _delay(run, not_before), place)
+
+
+def _written(run: Run, wait: Wait | None, place: Place | None) -> Run:
+    """Write the run with its first event; gives the run that was started with the same key, if one was."""
+    data = {"by": _name(run.created_by), "source": run.source}
+    event = RunEvent(run=run, number=1, kind="run_queued", at=run.created_at, data=data)
     try:
-        _write(run, event, _delay(run, not_before), place)
+        _write(run, event, wait, place)
     except IntegrityError:
         earlier = _earlier(run)
         if earlier is None:
@@ -167,6 +170,15 @@ def decide_step(run: Run, *, key: str, choice: str, outcome: JSON = None, by: Us
     control.tell(run.pk, decision_name(key), data, token=f"decide:{wait.pk}")
     run.refresh_from_db()
     return run
+
+
+def _target(workspace: Workspace, agent: Agent | None, workflow: str) -> tuple[AgentVersion | None, str]:
+    """Give the agent's version, if there is an agent, and the name of the workflow."""
+    version = _version(workspace, agent, workflow)
+    name = version.workflow if version else workflow
+    if name not in known_workflows():
+        raise InvalidInput(f"There is no workflow named {name!r}. Known: {', '.join(known_workflows())}.", "workflow")
+    return version, name
 
 
 def _version(workspace: Workspace, agent: Agent | None, workflow: str) -> AgentVersion | None:
