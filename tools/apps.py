@@ -21,6 +21,7 @@ BUILTIN = (
     "tools.builtin.sql_query",
     "tools.builtin.vector_search",
     "tools.builtin.wait",
+    "tools.builtin.web_crawl",
     "tools.builtin.web_fetch",
     "tools.builtin.web_scrape",
     "tools.builtin.web_search",

@@ -50,6 +50,12 @@ class Redactor:
                 text = text.replace(spelling, mark)
         return text
 
+    def bytes(self, content: bytes) -> bytes:
+        """Give the content of a file without secrets, as they stand in text of UTF-8."""
+        for spelling, mark in self._ordered:
+            content = content.replace(spelling.encode("utf-8", "replace"), mark.encode())
+        return content
+
     def json(self, value: JSON) -> JSON:
         """Give a JSON value without secrets, in its keys as well."""
         if not self._ordered:

@@ -17,6 +17,9 @@ MAX_TEXT = 100_000
 MAX_DATA = 1_000_000
 """Bytes of a result's JSON: every step's outcome is kept, and read again at each resume."""
 
+MAX_FILE = 20_000_000
+"""Bytes of the file that comes with a result."""
+
 
 def to_output(tool: str, result: Any) -> ToolOutput:
     """Make a ToolOutput of text, of JSON, of a pydantic model or of a ToolOutput; clean it and keep it in bounds."""
@@ -28,9 +31,11 @@ def to_output(tool: str, result: Any) -> ToolOutput:
     written = json.dumps(data, ensure_ascii=False)
     if len(written.encode()) > MAX_DATA:
         raise ToolFailed(f"The result of {tool} is too large: more than {MAX_DATA:,} bytes. Ask for less at a time.")
+    if output.file is not None and len(output.file.content) > MAX_FILE:
+        raise ToolFailed(f"The file that {tool} gives is too large: more than {MAX_FILE:,} bytes.")
     text = clean_text(output.text) if output.text or data is None else written
     citations = tuple(_clean_citation(citation) for citation in output.citations)
-    return ToolOutput(shorten(text, MAX_TEXT), data, citations)
+    return ToolOutput(shorten(text, MAX_TEXT), data, citations, file=output.file)
 
 
 def _wrapped(result: Any) -> ToolOutput:

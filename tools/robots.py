@@ -1,14 +1,15 @@
-"""What sites want of programs: their robots.txt, asked once an hour."""
+"""Being a polite visitor: what sites want of programs, by their robots.txt, and how many requests come at once."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from django.conf import settings
 from protego import Protego
@@ -24,6 +25,8 @@ MOST = 1000
 MAX_BYTES = 512_000
 TIMEOUT = 10.0
 LONGEST_DELAY = 30.0
+AT_ONCE = 6
+"""Requests that one process has under way to one site, as browsers do, whatever limits an operator sets beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,15 @@ class Robots:
         self._clock = clock
         self._known: OrderedDict[str, _Rules] = OrderedDict()
         self._asking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        # Forgotten when nobody is at the site any more.
+        self._places: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def visit(self, url: str) -> AsyncIterator[None]:
+        """Be at a site, one of at most AT_ONCE."""
+        place = self._places.setdefault(_origin(url), asyncio.Semaphore(AT_ONCE))
+        async with place:
+            yield
 
     async def admit(self, url: str) -> None:
         """Raise RobotsRefused if the site does not want this address to be fetched, ToolRetry if it can't say now."""
@@ -56,8 +68,7 @@ class Robots:
     async def _rules(self, url: str) -> Protego | None:
         if not settings.RESPECT_ROBOTS:
             return None
-        parts = urlsplit(url)
-        origin = f"{parts.scheme}://{parts.netloc}"
+        origin = _origin(url)
         # Hundreds of runs may come to a site at once: one of them asks.
         async with self._asking[origin]:
             known = self._known.get(origin)
@@ -78,6 +89,11 @@ class Robots:
         if response.status == 429 or response.status >= 500:
             raise ToolRetry(f"{origin} can't say at the moment what it allows: its robots.txt is not served.")
         return Protego.parse(response.text()) if response.status < 400 else None
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 _of_clients: WeakKeyDictionary[Outbound, Robots] = WeakKeyDictionary()

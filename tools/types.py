@@ -23,8 +23,9 @@ Trust = Literal["trusted", "untrusted"]
 Kind = Literal["search", "act"]
 """Whether a tool retrieves, or does anything else."""
 
-Durable = Literal["", "sleep", "ask"]
-"""What the workflow carries out durably, holding no worker: `sleep` is a pause, `ask` a question to a person."""
+Durable = Literal["", "sleep", "ask", "crawl"]
+"""What the workflow carries out by steps of its own: `sleep` a pause, `ask` a question to a person, `crawl` a walk over
+many pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Citation:
 class ToolOutput:
     """A tool's answer: `text` is what the model reads, `data` what code reads.
 
+    `file` is kept by the run, with the step: the whole of what is too long to be read at once, or what is no text.
     `cached` says that the function was not called for it: an equal call's answer was kept, or under way.
     """
 
@@ -59,6 +61,7 @@ class ToolOutput:
     data: JSON = None
     citations: tuple[Citation, ...] = ()
     cached: bool = False
+    file: File | None = None
 
 
 @dataclass(frozen=True, slots=True)

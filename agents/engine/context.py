@@ -135,7 +135,9 @@ class Context:
             if isinstance(call, str):
                 raise
             text = f"{failure.type}: {failure.message}"
-            return ToolResult("tool", text, call_id=asked.id, name=asked.name, ok=False, step_key=failure.key)
+            return ToolResult(
+                "tool", text, call_id=asked.id, name=asked.name, ok=False, step_key=failure.key, error=failure.type
+            )
         if isinstance(call, str) and not result.ok:
             raise StepFailed("ToolFailed", result.text, result.step_key)
         return result

@@ -132,7 +132,7 @@ class Reply(Message):
 
 @dataclass(frozen=True)
 class ToolResult(Message):
-    """What a tool answered. `ok` is False when the tool failed in a way that the model may read.
+    """What a tool answered. `ok` is False when it failed in a way that the model may read, `error` names the failure.
 
     `cached` says that an equal call's answer served: the tool was not called for this one.
     """
@@ -142,6 +142,7 @@ class ToolResult(Message):
     citations: tuple[Citation, ...] = ()
     step_key: str = ""
     cached: bool = False
+    error: str = ""
 
     def to_json(self) -> JSON:
         return {
@@ -151,7 +152,9 @@ class ToolResult(Message):
             "citations": [citation.to_json() for citation in self.citations],
             "name": self.name,
             "call_id": self.call_id,
-        } | ({"cached": True} if self.cached else {})
+            **({"cached": True} if self.cached else {}),
+            **({"error": self.error} if self.error else {}),
+        }
 
     @classmethod
     def from_json(cls, data: JSON, step_key: str = "") -> ToolResult:
@@ -165,6 +168,7 @@ class ToolResult(Message):
             citations=tuple(Citation.from_json(citation) for citation in data["citations"]),
             step_key=step_key,
             cached=data.get("cached", False),
+            error=data.get("error", ""),
         )
 
 

@@ -23,7 +23,8 @@ Effect = Literal["none", "idempotent", "unsafe"]
 class ToolSpec:
     """A tool as the engine and the model see it. `parameters` is a JSON schema, `timeout` in seconds.
 
-    `durable` marks a tool whose work the workflow carries out: "sleep" by ctx.sleep, "ask" by ctx.ask.
+    `durable` marks a tool whose work the workflow carries out: "sleep" by ctx.sleep, "ask" by ctx.ask, "crawl" by a
+    step for each page.
     """
 
     name: str
@@ -34,7 +35,7 @@ class ToolSpec:
     trust: Literal["trusted", "untrusted"] = "trusted"
     timeout: float = 60.0
     retry: Retry | None = None
-    durable: Literal["", "sleep", "ask"] = ""
+    durable: Literal["", "sleep", "ask", "crawl"] = ""
 
 
 @dataclass(frozen=True, slots=True)

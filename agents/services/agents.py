@@ -41,7 +41,7 @@ STARTING_AGENTS = (
             "follow links. Give exactly what was asked from the pages' text: figures and names as they stand there, "
             "lists as lists, each with the page it comes from. Say so if a page could not be read or lacks the answer."
         ),
-        tools=("web_fetch", "web_scrape"),
+        tools=("web_fetch", "web_scrape", "web_crawl"),
     ),
     StartingAgent(
         name="tool-agent",

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import isfinite
-
-from agents.engine import Context, Permanent, StepFailed, workflow
+from agents.engine import Context, Permanent, workflow
 from agents.engine.canonical import JSON
-from agents.engine.messages import Message, Reply, ToolCall, ToolResult, system, user
+from agents.engine.messages import Message, Reply, system, user
+from agents.workflows.carrying import carry_out
+from agents.workflows.miscalls import MAX_WRONG_CALLS, Miscalls
 from agents.workflows.sources import Sources, in_order
-from tools.builtin.wait import LONGEST, waited_text
-from tools.errors import InvalidArguments
-from tools.registry import registry
 
 MAX_ROUNDS = 12
 OFFLINE = "offline"
@@ -42,14 +38,17 @@ async def react(ctx: Context, input: JSON) -> JSON:
     agent = ctx.agent
     tools = agent.tools if agent else tuple(name for name in DEFAULT_TOOLS if ctx.may_use(name))
     offline = not (agent and agent.model) or agent.model == OFFLINE
-    max_rounds = _max_rounds(agent.options.get("max_rounds") if agent else None)
+    options = agent.options if agent else {}
+    max_rounds = _count(options.get("max_rounds"), MAX_ROUNDS)
+    miscalls = Miscalls(_count(options.get("max_wrong_calls"), MAX_WRONG_CALLS))
     chat: list[Message] = [system(_instructions(ctx)), user(_goal(input))]
     sources = Sources()
     for number in range(1, max_rounds + 1):
         reply = await ctx.think(chat, tools=tools)
         if not reply.tool_calls:
             return _finish(reply, sources)
-        results = await ctx.gather(*(_carry_out(ctx, call, tools) for call in reply.tool_calls))
+        results = await ctx.gather(*(carry_out(ctx, call, tools) for call in reply.tool_calls))
+        miscalls.note(results)
         chat += [reply, *in_order(results, sources, shown=not offline)]
         await ctx.emit("continue", {"round": number, "tools": [call.name for call in reply.tool_calls]})
     if not offline:
@@ -58,45 +57,6 @@ async def react(ctx: Context, input: JSON) -> JSON:
     if reply.tool_calls:
         raise TooManyRounds(f"The agent still wants to call tools after {max_rounds} rounds.")
     return _finish(reply, sources)
-
-
-async def _carry_out(ctx: Context, call: ToolCall, allowed: Sequence[str]) -> ToolResult:
-    """Call one tool. A pause and a question become the run's own, which hold no worker."""
-    if call.name not in allowed:
-        return _answer(call, f"There is no tool named {call.name!r}. Tools: {', '.join(allowed)}.", ok=False)
-    match registry.get(call.name).durable if call.name in registry else "":
-        case "sleep":
-            return await _pause(ctx, call)
-        case "ask":
-            return await _ask(ctx, call)
-        case _:
-            return await ctx.tool(call)
-
-
-async def _pause(ctx: Context, call: ToolCall) -> ToolResult:
-    seconds = call.arguments.get("seconds")
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not isfinite(seconds):
-        return _answer(call, "A pause needs a number of seconds.", ok=False)
-    if not 0 <= seconds <= LONGEST:
-        return _answer(call, f"A pause has 0 to {LONGEST:.0f} seconds.", ok=False)
-    await ctx.sleep(float(seconds))
-    return _answer(call, waited_text(float(seconds)))
-
-
-async def _ask(ctx: Context, call: ToolCall) -> ToolResult:
-    try:
-        asked = registry.get(call.name).validate(dict(call.arguments))
-    except InvalidArguments as error:
-        return _answer(call, str(error), ok=False)
-    form = {"enum": asked["choices"]} if asked["choices"] else None
-    try:
-        return _answer(call, str(await ctx.ask(asked["question"], form)))
-    except StepFailed as failure:
-        return _answer(call, f"{failure.type}: {failure.message}", ok=False)
-
-
-def _answer(call: ToolCall, text: str, *, ok: bool = True) -> ToolResult:
-    return ToolResult("tool", text, call_id=call.id, name=call.name, ok=ok)
 
 
 def _instructions(ctx: Context) -> str:
@@ -112,8 +72,8 @@ def _goal(input: JSON) -> str:
     return goal.strip()
 
 
-def _max_rounds(option: object) -> int:
-    return option if isinstance(option, int) and not isinstance(option, bool) and option > 0 else MAX_ROUNDS
+def _count(option: object, default: int) -> int:
+    return option if isinstance(option, int) and not isinstance(option, bool) and option > 0 else default
 
 
 def _finish(reply: Reply, sources: Sources) -> JSON:

@@ -9,12 +9,12 @@ from agents.engine.canonical import JSON, message_of
 from agents.engine.errors import NoEffect, Permanent, Retryable
 from agents.engine.messages import Citation, ToolResult
 from agents.engine.outages import DATABASE_ERRORS
-from agents.engine.ports import CallInfo, Need, ToolPort, ToolSpec
+from agents.engine.ports import CallInfo, Keep, Need, ToolPort, ToolSpec
 from tools.redaction import Redactor
 
 
 class RedactingTools:
-    """A tool port around another: results and errors leave it without the secrets of the run's workspace."""
+    """A tool port around another: results, files and errors leave it without the secrets of the run's workspace."""
 
     def __init__(self, tools: ToolPort, redactor: Callable[[int], Awaitable[Redactor]]) -> None:
         self._tools = tools
@@ -40,13 +40,23 @@ class RedactingTools:
             # Before anything was done: what comes back could not be cleaned.
             raise NoEffect(f"The workspace's secrets can't be read now: {message_of(error)}") from error
         try:
-            result = await self._tools.call(name, arguments, info)
+            guarded = replace(info, keep=_cleaning(info.keep, redactor)) if redactor else info
+            result = await self._tools.call(name, arguments, guarded)
         except Exception as error:
             told = _without_secrets(error, redactor)
             if told is error:
                 raise
             raise told from error
         return _clean(result, redactor) if redactor else result
+
+
+def _cleaning(keep: Keep, redactor: Redactor) -> Keep:
+    """Free files of secrets before they are kept."""
+
+    async def keep_clean(name: str, content: bytes, media_type: str) -> JSON:
+        return await keep(redactor.text(name), redactor.bytes(content), media_type)
+
+    return keep_clean
 
 
 def _clean(result: ToolResult, redactor: Redactor) -> ToolResult:

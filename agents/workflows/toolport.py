@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -207,9 +207,9 @@ class RegistryToolPort:
         """Call a tool once. What it says with ToolFailed is an answer, with ok=False."""
         try:
             context: ToolContext = CallContext(info, self._search, self._search_alike, self._secrets, self._files)
-            output = await self._tools.get(name).run(arguments, context)
+            output = await _with_file_kept(await self._tools.get(name).run(arguments, context), context)
         except tools.ToolFailed as error:
-            return ToolResult(role="tool", text=str(error), name=name, ok=False)
+            return ToolResult(role="tool", text=str(error), name=name, ok=False, error=type(error).__name__)
         except tools.NeedsApproval as error:
             raise engine.NeedsApproval(str(error)) from error
         except tools.ToolTimeout as error:
@@ -221,6 +221,22 @@ class RegistryToolPort:
         except tools.BadResult as error:
             raise engine.Permanent(str(error), type="BadResult") from error
         return _result(name, output)
+
+
+async def _with_file_kept(output: ToolOutput, context: ToolContext) -> ToolOutput:
+    """Keep the file that came with a result, if one did, and tell the model its name.
+
+    What was done is done: a file that can't be kept makes no failure of it.
+    """
+    if output.file is None:
+        return output
+    name = output.file.name
+    try:
+        await context.save_file(name, output.file.content, output.file.media_type)
+        note = f"Kept as a file of this run: {name}"
+    except (tools.ToolFailed, OSError) as error:
+        note = f"The file {name} could not be kept: {error}"
+    return replace(output, text=f"{output.text}\n\n[{note}]", file=None)
 
 
 def specify(tool: Tool) -> ToolSpec:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -14,10 +15,10 @@ from agents.engine.messages import Citation
 from agents.engine.ports import CallInfo
 from agents.engine.retry import Retry
 from agents.workflows.toolport import RegistryToolPort
-from tools import NoEffect, ToolContext, ToolFailed, ToolRetry, tool
+from tools import NoEffect, ToolContext, ToolFailed, ToolOutput, ToolRetry, tool
 from tools.builtin.search_documents import search_documents
 from tools.registry import Registry
-from tools.types import FoundPassage
+from tools.types import File, FoundPassage
 
 pytestmark = pytest.mark.anyio
 
@@ -124,6 +125,28 @@ async def test_other_outcomes_are_the_engine_s(known: Registry, port: RegistryTo
     assert permanent.value.type == "BadResult"
     with pytest.raises(ZeroDivisionError):
         await port.call("broken", {}, info())
+
+
+async def test_a_file_that_comes_with_a_result_is_kept_with_the_step(known: Registry, port: RegistryToolPort) -> None:
+    kept: list[tuple[str, bytes, str]] = []
+
+    async def keep(name: str, content: bytes, media_type: str) -> None:
+        if kept:
+            raise engine.Permanent("A step keeps one file.")
+        kept.append((name, content, media_type))
+
+    @tool(into=known)
+    def report() -> ToolOutput:
+        """Write a report."""
+        return ToolOutput("The beginning", file=File("report.txt", "text/plain", b"The beginning and the end"))
+
+    result = await port.call("report", {}, replace(info(), keep=keep))
+    assert kept == [("report.txt", b"The beginning and the end", "text/plain")]
+    assert result.text == "The beginning\n\n[Kept as a file of this run: report.txt]"
+    # What was done is done, whether its file can be kept or not.
+    result = await port.call("report", {}, replace(info(), keep=keep))
+    assert (result.ok, len(kept)) == (True, 1)
+    assert result.text.endswith("[The file report.txt could not be kept: A step keeps one file.]")
 
 
 async def test_specifications_carry_what_was_declared(known: Registry, port: RegistryToolPort) -> None:

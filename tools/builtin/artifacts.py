@@ -8,7 +8,7 @@ from pydantic import Field
 
 from tools.errors import UnsupportedContent
 from tools.registry import tool
-from tools.types import ToolContext, ToolOutput
+from tools.types import Citation, ToolContext, ToolOutput
 
 MAX_CHARACTERS = 1_000_000
 
@@ -56,4 +56,5 @@ async def read_artifact(
     part = text[start : start + length]
     data = {"name": file.name, "media_type": file.media_type, "characters": len(text), "start": start}
     left = len(text) - start - len(part)
-    return ToolOutput(f"{part}\n\n[{left:,} more characters.]" if left > 0 else part, data)
+    cited = Citation(f"artifact:{file.name}", file.name, locator=f"{start}-{start + len(part)}")
+    return ToolOutput(f"{part}\n\n[{left:,} more characters.]" if left > 0 else part, data, (cited,))

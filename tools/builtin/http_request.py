@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from mimetypes import guess_extension
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field
 
 from tools.addresses import is_public, read_address
-from tools.errors import HostNotListed, NoEffect, NotConnected, SecretRefused, ToolFailed, ToolRetry
+from tools.errors import BadResponse, HostNotListed, NoEffect, NotConnected, SecretRefused, ToolFailed, ToolRetry
+from tools.files import file_name, shown_and_whole
 from tools.hosts import host_limits, is_listed
 from tools.http import Admit, parse_url
 from tools.registry import tool
 from tools.responses import Response
-from tools.text import shorten
-from tools.types import JSON, ToolContext, ToolOutput
+from tools.types import JSON, Citation, File, ToolContext, ToolOutput
 
 MAX_BYTES = 2_000_000
 MAX_BODY = 200_000
@@ -52,7 +53,7 @@ async def http_request(
         headers: Headers to send along, by name.
         json_body: A body to be sent as JSON.
         body: A body to be sent as it is; either this or json_body.
-        max_characters: The longest text to give; a longer one is cut.
+        max_characters: The longest text to give; of a longer one the whole is kept as a file of the run.
     """
     address = parse_url(url)
     admit = await _listed(context)
@@ -148,13 +149,18 @@ def _walk(value: JSON, change: Any) -> JSON:
 def _output(method: Method, response: Response, max_characters: int) -> ToolOutput:
     kind = response.media_type
     is_text = kind.startswith("text/") or "json" in kind or "xml" in kind or not kind or "urlencoded" in kind
-    text = response.text() if is_text else f"[{len(response.body):,} bytes of {kind}]"
+    name = file_name(urlsplit(response.url).hostname or "", f"{method} {response.url}", guess_extension(kind) or "")
+    if is_text:
+        text, file = shown_and_whole(response.text(), max_characters, name, kind or "text/plain")
+    else:
+        text, file = f"[{len(response.body):,} bytes of {kind}]", File(name, kind, response.body)
     parsed: JSON = None
     if "json" in kind:
         try:
-            parsed = json.loads(text)
-        except (ValueError, RecursionError):
+            parsed = response.json()
+        except BadResponse:
             parsed = None  # It says that it is JSON; the text shows what it is.
     headers = {name: response.headers[name] for name in _SHOWN if name in response.headers}
     data = {"url": response.url, "status": response.status, "headers": headers, "json": parsed}
-    return ToolOutput(shorten(f"{method} {response.url} → {response.status}\n\n{text}", max_characters), data)
+    told = f"{method} {response.url} → {response.status}\n\n{text}"
+    return ToolOutput(told, data, (Citation(response.url, f"{method} {response.url}"),), file=file)

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from tools.builtin.sql_guard import check_statement
+from tools.files import file_name, shown_and_whole
 from tools.registry import tool
 from tools.text import shorten
 from tools.threads import run_in_thread
-from tools.types import Retry, ToolContext, ToolOutput
+from tools.types import Citation, Retry, ToolContext, ToolOutput
 
 if TYPE_CHECKING:
     from tools.builtin.sql_reading import Table
 
 MAX_ROWS = 1000
+MAX_TEXT = 30_000
 
 Name = Annotated[str, Field(min_length=1, max_length=60)]
 
@@ -47,7 +49,8 @@ async def sql_query(
     database = await run_in_thread(reading.find_database, connection, context.workspace_id)
     table: Table = await run_in_thread(reading.read, database, statement, limit)
     data = {"columns": table.columns, "rows": table.rows, "is_cut": table.is_cut}
-    return ToolOutput(shorten(_as_text(table), 30_000), data)
+    text, file = shown_and_whole(_as_text(table), MAX_TEXT, file_name(connection, statement, ".txt"), "text/plain")
+    return ToolOutput(text, data, (Citation(f"database:{connection}", f"{connection}, a database"),), file=file)
 
 
 @tool(effect="none", trust="untrusted", kind="search", timeout=60, retry=Retry(max_attempts=2))
@@ -62,7 +65,7 @@ async def sql_schema(context: ToolContext, connection: Name) -> ToolOutput:
     tables: dict[str, list[str]] = await run_in_thread(reading.schema, database)
     lines = [f"{name} ({', '.join(columns)})" for name, columns in tables.items()]
     text = f"{database.kind}: {len(tables)} tables\n" + "\n".join(lines)
-    return ToolOutput(shorten(text, 30_000), {"kind": database.kind, "tables": tables})
+    return ToolOutput(shorten(text, MAX_TEXT), {"kind": database.kind, "tables": tables})
 
 
 def _as_text(table: Table) -> str:

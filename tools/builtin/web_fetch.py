@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import Field
 
+from tools.builtin.pages import get_page
 from tools.errors import BadResponse, UnsupportedContent
+from tools.files import file_name, shown_and_whole
 from tools.hosts import host_limits
 from tools.registry import tool
 from tools.responses import Response
-from tools.robots import robots_of
-from tools.text import shorten
 from tools.threads import run_in_thread
 from tools.types import Citation, Retry, ToolContext, ToolOutput
 
-MAX_BYTES = 5_000_000
 MAX_HTML = 1_500_000
 """Characters of markup that are taken apart. Five megabytes of `<br>` keep a processor busy for most of a minute."""
 
@@ -47,15 +47,16 @@ async def web_fetch(
 
     Args:
         url: The full address, starting with http:// or https://.
-        max_characters: The longest text to give; a longer one is cut.
+        max_characters: The longest text to give; of a longer one the whole is kept as a file of the run.
     """
-    response = await context.http.get(url, max_bytes=MAX_BYTES, timeout=40, admit=robots_of(context.http).admit)
-    response.check(context.now())
+    response = await get_page(context, url)
     page = await run_in_thread(read_page, response)
     if not page.text.strip():
         raise BadResponse(f"{response.url} has no readable text; it may need a browser to show itself.")
+    name = file_name(urlsplit(response.url).hostname or "", response.url, ".txt")
+    text, file = shown_and_whole(page.text, max_characters, name, "text/plain")
     return ToolOutput(
-        text=shorten(page.text, max_characters),
+        text=text,
         data={
             "url": response.url,
             "title": page.title,
@@ -63,6 +64,7 @@ async def web_fetch(
             "characters": len(page.text),
         },
         citations=(Citation(source=response.url, title=page.title),),
+        file=file,
     )
 
 

@@ -12,7 +12,7 @@ from tests.unit.tools.local_server import LocalServer, local_server, redirect, r
 from tools.builtin.web_fetch import web_fetch
 from tools.errors import RobotsRefused, ToolRetry
 from tools.http import Outbound
-from tools.robots import AGE, Robots
+from tools.robots import AGE, AT_ONCE, Robots
 
 pytestmark = pytest.mark.anyio
 
@@ -56,3 +56,24 @@ async def test_each_hop_of_a_fetch_is_asked_about(
         assert [first for first, _ in other.seen] == ["GET /robots.txt HTTP/1.1"]
         monkeypatch.setattr(settings, "RESPECT_ROBOTS", False)
         assert "words" in (await web_fetch(FakeContext(client=client), server.url("/away"))).text
+
+
+async def test_few_requests_are_at_one_site_at_once_and_sites_do_not_wait_for_each_other(client: Outbound) -> None:
+    robots, most, here, go_on = Robots(client), 0, 0, asyncio.Event()
+
+    async def visit(url: str) -> None:
+        nonlocal most, here
+        async with robots.visit(url):
+            here += "crowded" in url
+            most = max(most, here)
+            await go_on.wait()
+            here -= "crowded" in url
+
+    visits = [asyncio.create_task(visit(f"http://crowded.example/{n}")) for n in range(20)]
+    quiet = asyncio.create_task(visit("http://quiet.example/"))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert here == AT_ONCE
+    go_on.set()
+    await asyncio.gather(*visits, quiet)
+    assert (most, here) == (AT_ONCE, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -10,7 +11,7 @@ from tests.unit.tools.fakes import FakeContext
 from tests.unit.tools.local_server import LocalServer, redirect, reply
 from tools.builtin.markup import take_apart
 from tools.builtin.web_scrape import web_scrape
-from tools.errors import AddressRefused, ToolFailed, UnsupportedContent
+from tools.errors import AddressRefused, RobotsRefused, ToolFailed, UnsupportedContent
 from tools.http import Outbound
 
 pytestmark = pytest.mark.anyio
@@ -95,7 +96,7 @@ async def test_rows_tables_and_links_of_a_page(context: FakeContext, server: Loc
     server.routes["/"] = reply(SHOP.encode(), content_type="text/html; charset=utf-8")
     fields = {"name": "a", "price": "b@data-price", "class": "@class"}
     output = await web_scrape(context, server.url(), fields, rows="li", tables=True, links=True)
-    [page] = output.data["pages"]
+    page = output.data
     assert page["title"] == "Lamps for all"
     assert page["rows"] == [
         {"name": "One", "price": "9.50", "class": "lamp new"},
@@ -107,20 +108,27 @@ async def test_rows_tables_and_links_of_a_page(context: FakeContext, server: Loc
     assert output.citations[0].source == server.url()
 
 
-async def test_pages_of_the_site_are_followed_politely(context: FakeContext, server: LocalServer) -> None:
-    server.routes["/robots.txt"] = reply(b"User-agent: *\nCrawl-delay: 3\nDisallow: /shop/page9")
+async def test_where_a_page_leads_is_given_with_the_pause_its_site_wants(
+    context: FakeContext, server: LocalServer
+) -> None:
+    server.routes["/robots.txt"] = reply(b"User-agent: *\nCrawl-delay: 3\nDisallow: /private")
     server.routes["/"] = reply(SHOP.encode(), content_type="text/html")
-    for number in range(2, 6):
-        page = (
-            f"<title>{number}</title><a class=next href='/shop/page{number + 1}'>x</a><a class=next href='/'>home</a>"
-        )
-        server.routes[f"/shop/page{number}"] = reply(page.encode(), content_type="text/html")
-    output = await web_scrape(context, server.url(), {"title": "title"}, follow="a.next", max_pages=4)
-    assert [page["title"] for page in output.data["pages"]] == ["Lamps for all", "2", "3", "4"]
-    assert context.slept == [3, 3, 3]
-    assert output.data["not_read"] == 1
-    # The first page again is not read twice, and no other site is gone to.
-    assert len(server.seen) == 5
+    output = await web_scrape(context, server.url(), {"title": "title"}, follow="a.next")
+    assert output.data["fields"] == {"title": ["Lamps for all"]}
+    assert output.data["following"] == [server.url("/shop/page2"), "http://elsewhere.example/"]
+    assert output.data["pause"] == 3
+    with pytest.raises(RobotsRefused):
+        await web_scrape(context, server.url("/private/x"))
+
+
+async def test_of_a_page_with_much_on_it_the_whole_is_a_file(context: FakeContext, server: LocalServer) -> None:
+    many = "".join(f"<li class=lamp><a href='{n}'>{'Lamp ' * 40}{n}</a></li>" for n in range(400))
+    server.routes["/"] = reply(f"<ul>{many}</ul>".encode(), content_type="text/html")
+    output = await web_scrape(context, server.url(), {"name": "a"}, rows="li")
+    assert "Cut here" in output.text
+    assert output.file is not None
+    assert output.file.name.startswith("127.0.0.1-")
+    assert json.loads(output.file.content)["rows"][399]["name"].endswith(" 399")
 
 
 async def test_what_is_no_page_is_refused(context: FakeContext, server: LocalServer) -> None:

@@ -24,6 +24,8 @@ async def search_documents(arguments: Any, info: CallInfo) -> ToolResult:
 
 
 async def web_fetch(arguments: Any, info: CallInfo) -> ToolResult:
+    if "url" not in arguments:
+        return ToolResult("tool", "url: is required.", name="web_fetch", ok=False, error="InvalidArguments")
     return ToolResult("tool", "High tide is at noon.", name="web_fetch", citations=(PAGE,))
 
 
@@ -107,6 +109,31 @@ def test_tools_that_the_agent_does_not_have_are_not_called() -> None:
     assert run.output["text"] == "done"
     assert not [key for key in run.steps if "tool:" in key]
     assert "There is no tool named 'delete_all'" in model.requests[1].messages[-1].text
+
+
+@pytest.mark.fault(48)
+def test_a_tool_called_wrongly_again_and_again_ends_the_run() -> None:
+    wrong = calls(("web_fetch", {"adress": "x"}), ("web_fetch", {}))
+    test, model = engine([wrong, wrong, wrong, "never asked"])
+    run = test.run(react, "Go.")
+    assert (run.status, run.error["type"]) == ("failed", "TooManyWrongCalls")
+    assert (
+        run.error["message"] == "The model called web_fetch wrongly 3 times in a row. The last time: url: is required."
+    )
+    # Until then it was told each time what is wrong.
+    assert [message.text for message in model.requests[-1].messages[-2:]] == ["url: is required."] * 2
+    assert len(model.requests) == 3
+
+
+@pytest.mark.fault(48)
+def test_a_right_call_in_between_makes_up_for_wrong_ones() -> None:
+    wrong, unknown = calls(("web_fetch", {})), calls(("delete_all", {}))
+    test, _ = engine([wrong, unknown, calls(FETCH), wrong, calls(("web_fetch", {}), FETCH), wrong, "Noon."])
+    assert test.run(react, "Go.").output["text"] == "Noon."
+    test, _ = engine([unknown, calls(FETCH), unknown, "never asked"], max_wrong_calls=2)
+    run = test.run(react, "Go.")
+    assert run.error["type"] == "TooManyWrongCalls"
+    assert "delete_all wrongly 2 times in a row" in run.error["message"]
 
 
 def test_after_the_last_round_it_answers_without_tools() -> None:

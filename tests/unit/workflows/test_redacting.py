@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -44,6 +45,20 @@ async def test_a_result_is_cleaned_whole() -> None:
     assert result.data == {"[secret shop]": ["[secret shop]"]}
     assert result.citations[0].locator == "1-2"
     assert VALUE in str(await port(spill).call("x", {}, INFO))
+
+
+async def test_files_are_cleaned_before_they_are_kept() -> None:
+    kept: list[tuple[str, bytes]] = []
+
+    async def keep(name: str, content: bytes, media_type: str) -> None:
+        kept.append((name, content))
+
+    async def spill(arguments: JSON, info: CallInfo) -> str:
+        await info.keep(f"{VALUE}.bin", b"\xff" + VALUE.encode() + b"\x00", "application/octet-stream")
+        return "done"
+
+    await port(spill, VALUE).call("x", {}, replace(INFO, keep=keep))
+    assert kept == [("[secret shop].bin", b"\xff[secret shop]\x00")]
 
 
 @pytest.mark.parametrize("error", [Retryable, NoEffect, Permanent])
