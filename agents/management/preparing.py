@@ -9,6 +9,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from agents.services.errors import InvalidInput
 from agents.services.first_start import FirstStart, first_start
+from agents.services.vector_stores import ensure_table
 
 
 def pending_migrations() -> int:
@@ -23,6 +24,7 @@ def prepare() -> tuple[int, FirstStart]:
         pending = pending_migrations()
         if pending:
             call_command("migrate", verbosity=0, interactive=False)
+        ensure_table()
         started = first_start(admin_password=settings.ADMIN_PASSWORD)
     except OperationalError as error:
         raise CommandError(f"The database can't be used: {str(error).strip()}") from error

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from array import array
 from collections.abc import Sequence
 
 import pytest
+from django.db import connection
 from django.test import override_settings
 
 from agents.models import Workspace
 from agents.services.documents import add_document, remove_document
+from agents.services.vector_stores import TableStore, current_store, ensure_table
 from agents.services.vectors import find_alike
 from tests.factories import make_workspace
-from tools.models import PassageVector
 from tools.vectors import HashingEmbedder, normalized
 
 pytestmark = pytest.mark.django_db
@@ -22,6 +24,18 @@ TEXTS = {
     "Lamps": "A lamp of brass costs forty euros and is repaired free of charge.",
     "Hours": "The shop opens at nine and closes at six, except on Sundays.",
 }
+
+
+STORES = ["plain", "pgvector"] if os.environ.get("DATABASE_URL", "").startswith("postgres") else ["plain"]
+
+
+@pytest.fixture(params=STORES, autouse=True)
+def store(request: pytest.FixtureRequest, db: None) -> str:
+    """Search in each kind of store that this database can have."""
+    kind: str = request.param
+    if kind == "pgvector" and not ensure_table():
+        pytest.skip("this database has no pgvector")
+    return kind
 
 
 @pytest.fixture
@@ -47,15 +61,23 @@ def test_likeness_finds_other_forms_of_the_words(workspace: Workspace, query: st
     assert found[0].score >= found[-1].score
 
 
-def test_each_passage_is_made_a_vector_once_and_goes_with_its_document(workspace: Workspace) -> None:
+def test_each_passage_is_made_a_vector_once_and_goes_with_its_document(workspace: Workspace, store: str) -> None:
     find_alike(workspace.pk, "lamp", 3)
-    kept = list(PassageVector.objects.values_list("pk", flat=True))
+    kept = vectors(store)
     assert len(kept) == len(TEXTS)
     document = add_document(workspace=workspace, title="Chairs", text="Chairs are sold in pairs.", by=None)
     assert find_alike(workspace.pk, "a pair of chairs", 1)[0].document_id == document.pk
-    assert set(kept) < set(PassageVector.objects.values_list("pk", flat=True))
+    assert kept < vectors(store)
     remove_document(document, by=None)
-    assert set(PassageVector.objects.values_list("pk", flat=True)) == set(kept)
+    assert vectors(store) == kept
+
+
+def vectors(store: str) -> set[tuple[int, str]]:
+    """Give (passage, embedder) of all that is kept, in whichever table it has to be."""
+    tables = {"plain": "tools_passagevector", "pgvector": "tools_passage_pgvector"}
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT passage_id, embedder FROM {tables[store]}")  # noqa: S608 (names of our own)
+        return set(cursor.fetchall())
 
 
 def test_a_workspace_finds_its_own_alone(workspace: Workspace) -> None:
@@ -71,13 +93,26 @@ class Letters:
         return [normalized([float(text.lower().count(chr(code))) for code in range(97, 123)]) for text in texts]
 
 
-def test_another_embedder_has_vectors_of_its_own(workspace: Workspace) -> None:
+def test_another_embedder_has_vectors_of_its_own(workspace: Workspace, store: str) -> None:
     find_alike(workspace.pk, "lamp", 3)
     with override_settings(EMBEDDER=f"{__name__}.Letters"):
         assert find_alike(workspace.pk, TEXTS["Hours"], 1)[0].title == "Hours"
-    assert PassageVector.objects.filter(embedder="letters").count() == len(TEXTS)
-    assert PassageVector.objects.filter(embedder=HashingEmbedder.name).count() == len(TEXTS)
+    embedders = [embedder for _, embedder in vectors(store)]
+    assert embedders.count("letters") == embedders.count(HashingEmbedder.name) == len(TEXTS)
 
 
 def test_what_has_no_words_is_like_nothing(workspace: Workspace) -> None:
     assert find_alike(workspace.pk, "!?", 3) == []
+
+
+def test_both_stores_find_the_same_and_what_the_plain_one_had_is_taken_over(workspace: Workspace, store: str) -> None:
+    query = "openning hours of the shp"
+    plain = find_alike(workspace.pk, query, 3, TableStore())
+    if store == "pgvector":
+        with connection.cursor() as cursor:
+            cursor.execute("DROP TABLE tools_passage_pgvector")
+        assert ensure_table()
+        assert vectors("pgvector") == vectors("plain")
+    found = find_alike(workspace.pk, query, 3, current_store())
+    assert [passage.text for passage in found] == [passage.text for passage in plain]
+    assert [passage.score for passage in found] == pytest.approx([passage.score for passage in plain], abs=1e-5)
