@@ -14,6 +14,7 @@ from agents.services.policies import approval_policy
 from agents.services.vectors import find_alike
 from agents.workflows.redacting import RedactingTools
 from agents.workflows.toolport import RegistryToolPort
+from tools.limits.limiter import limiter
 from tools.secrets import vault
 
 
@@ -21,7 +22,7 @@ def make_ports() -> Ports:
     """Give the ports of one worker process."""
     artifacts = FileArtifacts(settings.VAR_DIR / "artifacts")
     return Ports(
-        model=ModelAccess(secret=vault.reveal),
+        model=ModelAccess(secret=vault.reveal, limits=limiter),
         tools=RedactingTools(
             RegistryToolPort(
                 search=find_passages,
@@ -29,6 +30,7 @@ def make_ports() -> Ports:
                 secrets=vault,
                 files=RunFiles(artifacts),
                 policy=approval_policy,
+                limits=limiter,
             ),
             vault.redactor,
         ),

@@ -60,6 +60,8 @@ class ScriptedModel:
 
     async def respond(self, request: ModelRequest, stream: Callable[[str], None]) -> Reply:
         self.requests.append(request)
+        if request.info is not None:
+            await request.info.begin()
         if not self.replies:
             raise Permanent("The scripted model has no reply left.")
         reply = self.replies.pop(0)

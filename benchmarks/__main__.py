@@ -32,6 +32,7 @@ NAMES = (
     "idle",
     "growth",
     "plans",
+    "limits",
 )
 DATABASES = ("sqlite", "postgresql")
 STOP_SECONDS = 60.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, overload
 
@@ -65,6 +65,10 @@ class Tool:
     def schema(self) -> dict[str, Any]:
         """Give the JSON schema of the arguments."""
         return self.parameters.schema
+
+    def named(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Give the validated arguments of one call by name, also where the function takes many calls at once."""
+        return dict(values["calls"]) if self.batch else values
 
     def validate(self, arguments: JSON) -> dict[str, Any]:
         """Give the arguments in the function's types; raises InvalidArguments with a text for the model."""
@@ -142,11 +146,10 @@ def tool(function: F | None = None, /, **options: Any) -> F | Callable[[F], F]:
     taken to be dangerous: repeating it does harm (`effect="unsafe"`), strangers may have written what it returns
     (`trust="untrusted"`). `timeout` is in seconds, `retry` says how often a failed attempt is repeated.
 
-    `limits` names the limits its calls count for, with arguments in braces: `["host:{host}"]`, and `cache` for how many
-    seconds a result may serve equal calls of the same workspace (and run, if `per_run`): both are declared and checked,
-    nothing counts or keeps by them yet. With `batch` the function takes a
-    list of calls. `isolation` is where it runs, by default where its kind of function belongs. `approval` says when a
-    person has to allow a call.
+    `limits` names the limits its calls count for besides `tool:<name>`, with arguments in braces: `["host:{host}"]`.
+    `cache` is for how many seconds a result serves equal calls of the same workspace (and run, if `per_run`). With
+    `batch` the function takes a list of calls. `isolation` is where it runs, by default where its kind of function
+    belongs. `approval` says when a person has to allow a call.
     """
     if function is not None:
         return _register(function)

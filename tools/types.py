@@ -91,14 +91,24 @@ class File:
     content: bytes
 
 
+class Admitted(Protocol):
+    """A call that its limits have let in."""
+
+    def release(self) -> None:
+        """Make room for the next: the call has ended."""
+        ...
+
+    async def pause(self, seconds: float, reason: str) -> None:
+        """Let nobody else in for a while: the other side asked for it."""
+        ...
+
+
 class ToolContext(Protocol):
     """What a tool knows of its call and may ask of its surroundings.
 
     A tool gets it by annotating its first parameter with this type. `idempotency_key` is the same in every attempt of
     the same step: hand it to services that know such keys. `deadline` is in the event loop's seconds, None until the
-    call begins. `worker_id` is that of the process's row among the workers; `is_resumed` says that the run was away in
-    between, so that this call may have been waiting before. `is_approved` says that a person has allowed this call: a
-    tool that would raise NeedsApproval may act.
+    call begins. `is_approved` says that a person has allowed this call: a tool that would raise NeedsApproval may act.
     """
 
     @property
@@ -117,23 +127,25 @@ class ToolContext(Protocol):
     def deadline(self) -> float | None: ...
 
     @property
-    def worker_id(self) -> int: ...
-
-    @property
-    def is_resumed(self) -> bool: ...
-
-    @property
     def is_approved(self) -> bool: ...
 
     async def begin(self) -> None:
         """Let the call count from here on. The chain does it; a tool has begun when its function is called."""
         ...
 
-    async def wait_until(self, due: datetime, what: str) -> None:
-        """Wait until a place is free in the limit `what`. If that takes long the run parks, and the call is made anew.
+    async def admit(self, keys: Sequence[str], *, pauses: Sequence[str] = ()) -> Admitted:
+        """Wait until a call that counts for these limits may begin; the chain does it, before `begin`.
 
-        Only before `begin`.
+        If that takes long the run parks, and the call is made anew. `pauses` are the limits that Admitted.pause pauses.
         """
+        ...
+
+    async def recall(self, digest: str) -> JSON:
+        """Give what is kept in the run's workspace under this digest, None if nothing is. For the chain."""
+        ...
+
+    async def keep(self, digest: str, output: JSON, *, tool: str, seconds: float) -> None:
+        """Keep a tool's output in the run's workspace for so many seconds, without its secrets. For the chain."""
         ...
 
     @property

@@ -24,7 +24,7 @@ from agents.engine.asking import (
     decision_of,
     question_of,
 )
-from agents.engine.calling import call_tool
+from agents.engine.calling import call_info, call_tool
 from agents.engine.canonical import JSON, decode, digest, encode
 from agents.engine.conversation import Conversation
 from agents.engine.errors import ForeignTask, Sealed, StepFailed
@@ -108,6 +108,7 @@ class Context:
             label=label or ("analyze" if asked and asked[-1].role == "tool" else "think"),
             retry=retry,
             timeout=timeout,
+            begins_itself=True,
         )
         key, outcome = await perform(x, scope, plan, ask)
         self._conversation.asked(asked, key)
@@ -337,7 +338,7 @@ class Context:
             workspace_id=x.claimed.workspace_id,
             run_id=x.id,
             step_key=attempt.key,
-            deadline=attempt.deadline,
+            info=call_info(x, attempt),
         )
 
     def _enter(self, what: str) -> Scope:

@@ -52,7 +52,7 @@ class AgentConfig:
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """One request to a model. `deadline` is in the event loop's seconds."""
+    """One request to a model; `info` says which step it belongs to, if any."""
 
     model: str
     messages: tuple[Message, ...]
@@ -62,7 +62,6 @@ class ModelRequest:
     workspace_id: int = 0
     run_id: UUID = NO_RUN
     step_key: str = ""
-    deadline: float | None = None
     info: CallInfo | None = None
 
 

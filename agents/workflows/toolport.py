@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from django.conf import settings
@@ -18,11 +18,16 @@ from agents.engine.ports import CallInfo, Need, ToolSpec
 from agents.engine.retry import Retry
 from agents.engine.worker_threads import until_available, with_django
 from tools import errors as tools
+from tools import kept
 from tools.approving import Policy, is_free, request_for
 from tools.http import Outbound, outbound
+from tools.limits.limiter import Limiter
+from tools.redaction import Redactor
 from tools.registry import Registry, Tool, registry
 from tools.threads import run_in_thread
-from tools.types import File, FoundPassage, ToolContext, ToolOutput
+from tools.types import Admitted, File, FoundPassage, ToolContext, ToolOutput
+
+T = TypeVar("T")
 
 Search = Callable[[int, str, int], Sequence[FoundPassage]]
 """Searches the documents of a workspace: (workspace id, query, limit). It may block."""
@@ -39,6 +44,10 @@ class Secrets(Protocol):
         """Give the hosts that secrets of the workspace may be sent to."""
         ...
 
+    async def redactor(self, workspace_id: int) -> Redactor:
+        """Give who takes the workspace's secrets out."""
+        ...
+
 
 class NoSecrets:
     """Where no secret is known."""
@@ -48,6 +57,9 @@ class NoSecrets:
 
     async def hosts(self, workspace_id: int) -> Sequence[str]:
         return ()
+
+    async def redactor(self, workspace_id: int) -> Redactor:
+        return Redactor()
 
 
 class Files(Protocol):
@@ -74,6 +86,7 @@ class CallContext:
     find_alike: Search
     secrets: Secrets
     files: Files
+    limits: Callable[[], Limiter] | None = None
     deadline: float | None = None
 
     @property
@@ -93,22 +106,23 @@ class CallContext:
         return self.info.idempotency_key
 
     @property
-    def worker_id(self) -> int:
-        return self.info.worker_id
-
-    @property
-    def is_resumed(self) -> bool:
-        return self.info.is_resumed
-
-    @property
     def is_approved(self) -> bool:
         return self.info.is_approved
 
     async def begin(self) -> None:
         self.deadline = await self.info.begin()
 
-    async def wait_until(self, due: datetime, what: str) -> None:
-        await self.info.wait_until(due, what)
+    async def admit(self, keys: Sequence[str], *, pauses: Sequence[str] = ()) -> Admitted:
+        if self.limits is None:
+            return UNLIMITED
+        return await self.limits().admit(keys, self.info, pauses=pauses)
+
+    async def recall(self, digest: str) -> JSON:
+        return await _ask_database(kept.recall, self.workspace_id, digest)
+
+    async def keep(self, digest: str, output: JSON, *, tool: str, seconds: float) -> None:
+        redactor = await self.secrets.redactor(self.workspace_id)
+        await _ask_database(kept.keep, self.workspace_id, digest, tool, redactor.json(output), seconds)
 
     @property
     def http(self) -> Outbound:
@@ -145,7 +159,25 @@ class CallContext:
         await asyncio.sleep(seconds)
 
 
+async def _ask_database(function: Callable[..., T], *args: Any) -> T:
+    """Call what asks the database, in a thread, for as long as it takes the database to come back."""
+    return await until_available("results", lambda: run_in_thread(with_django, function, *args))
+
+
 POLICY_AGE = 1.0
+
+
+class _Unlimited:
+    """What lets every call in."""
+
+    def release(self) -> None:
+        """Nobody waits."""
+
+    async def pause(self, seconds: float, reason: str) -> None:
+        """Nobody else is there to wait."""
+
+
+UNLIMITED = _Unlimited()
 
 
 class RegistryToolPort:
@@ -159,8 +191,13 @@ class RegistryToolPort:
         secrets: Secrets | None = None,
         files: Files | None = None,
         policy: Callable[[int], Policy] = lambda _: Policy(),
+        limits: Callable[[], Limiter] | None = None,
     ) -> None:
-        """`policy` gives a workspace's policy on approvals by its id; it may block."""
+        """`policy` gives a workspace's policy on approvals by its id; it may block.
+
+        `limits` gives the limiter of the running event loop; without it nothing is limited.
+        """
+        self._limits = limits
         self._search = search
         self._search_alike = search_alike or search
         self._secrets = secrets or NoSecrets()
@@ -206,7 +243,9 @@ class RegistryToolPort:
     async def call(self, name: str, arguments: JSON, info: CallInfo) -> ToolResult:
         """Call a tool once. What it says with ToolFailed is an answer, with ok=False."""
         try:
-            context: ToolContext = CallContext(info, self._search, self._search_alike, self._secrets, self._files)
+            context: ToolContext = CallContext(
+                info, self._search, self._search_alike, self._secrets, self._files, self._limits
+            )
             output = await _with_file_kept(await self._tools.get(name).run(arguments, context), context)
         except tools.ToolFailed as error:
             return ToolResult(role="tool", text=str(error), name=name, ok=False, error=type(error).__name__)

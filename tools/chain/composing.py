@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from tools.chain.batching import batch
 from tools.chain.beginning import begin
+from tools.chain.caching import cache
 from tools.chain.calls import Handler, Wrapper
+from tools.chain.limiting import limit
 from tools.chain.running import run, shape
 from tools.chain.sharing import share
 from tools.chain.timing import timeout
@@ -15,7 +17,7 @@ from tools.chain.validating import validate
 if TYPE_CHECKING:
     from tools.registry import Tool
 
-WRAPPERS: tuple[Wrapper, ...] = (validate, share, begin, shape, batch, timeout)
+WRAPPERS: tuple[Wrapper, ...] = (validate, cache, share, limit, begin, shape, batch, timeout)
 """From the outside inwards."""
 
 

@@ -15,7 +15,7 @@ from tools.types import ToolOutput
 if TYPE_CHECKING:
     from tools.registry import Tool
 
-_Key = tuple[asyncio.AbstractEventLoop, int, UUID | None, str]
+_Key = tuple[asyncio.AbstractEventLoop, tuple[int, UUID | None, bool], str]
 
 
 def share(tool: Tool, inner: Handler) -> Handler:
@@ -31,7 +31,7 @@ class _Sharing:
         self._flights: dict[_Key, asyncio.Future[ToolOutput | None]] = {}
 
     async def __call__(self, call: Call) -> ToolOutput:
-        key = (asyncio.get_running_loop(), *audience(call), canonical(call.arguments))
+        key = (asyncio.get_running_loop(), audience(call), canonical(call.arguments))
         while (flight := self._flights.get(key)) is not None:
             # Shielded: who stops waiting must not cancel what the others wait for.
             output = await asyncio.shield(flight)
@@ -71,9 +71,10 @@ def _leave(flight: asyncio.Future[ToolOutput | None], call: Call) -> None:
         flight.set_result(None)
 
 
-def audience(call: Call) -> tuple[int, UUID | None]:
-    """Give those who may be served by one answer: a workspace, or one run of it."""
-    return call.context.workspace_id, call.context.run_id if call.tool.per_run else None
+def audience(call: Call) -> tuple[int, UUID | None, bool]:
+    """Give those who may be served by one answer: a workspace, or one run of it; with or without a person's leave."""
+    context = call.context
+    return context.workspace_id, context.run_id if call.tool.per_run else None, context.is_approved
 
 
 def canonical(arguments: object) -> str:

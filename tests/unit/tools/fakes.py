@@ -9,7 +9,21 @@ from uuid import UUID
 
 from tools.errors import ToolFailed, UnknownSecret
 from tools.http import Outbound
-from tools.types import File, FoundPassage
+from tools.types import JSON, File, FoundPassage
+
+
+@dataclass
+class FakeAdmission:
+    """Writes down what becomes of an admission."""
+
+    context: FakeContext
+    pauses: list[str]
+
+    def release(self) -> None:
+        self.context.released += 1
+
+    async def pause(self, seconds: float, reason: str) -> None:
+        self.context.paused.append((self.pauses, seconds, reason))
 
 
 @dataclass
@@ -27,17 +41,25 @@ class FakeContext:
     step_key: str = "tool:x#0"
     idempotency_key: str = "key"
     deadline: float | None = None
-    worker_id: int = 0
-    is_resumed: bool = False
     is_approved: bool = False
     begun: int = 0
-    waited: list[tuple[datetime, str]] = field(default_factory=list)
+    admitted: list[list[str]] = field(default_factory=list)
+    released: int = 0
+    kept: dict[str, JSON] = field(default_factory=dict)
+    paused: list[tuple[list[str], float, str]] = field(default_factory=list)
 
     async def begin(self) -> None:
         self.begun += 1
 
-    async def wait_until(self, due: datetime, what: str) -> None:
-        self.waited.append((due, what))
+    async def admit(self, keys: Sequence[str], *, pauses: Sequence[str] = ()) -> FakeAdmission:
+        self.admitted.append(list(keys))
+        return FakeAdmission(self, list(pauses))
+
+    async def recall(self, digest: str) -> JSON:
+        return self.kept.get(digest)
+
+    async def keep(self, digest: str, output: JSON, *, tool: str, seconds: float) -> None:
+        self.kept[digest] = output
 
     @property
     def http(self) -> Outbound:

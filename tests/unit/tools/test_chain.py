@@ -5,21 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
+from uuid import UUID
 
 import pytest
 from pydantic import BaseModel
 
 from tests.unit.tools.fakes import FakeContext
-from tools import Batch, ToolFailed, ToolOutput, tool
+from tools import Batch, ToolFailed, ToolOutput, ToolRetry, tool
 from tools.chain import WRAPPERS, Call, Handler, compose
 from tools.chain.batching import batch
 from tools.chain.beginning import begin
+from tools.chain.caching import cache
+from tools.chain.limiting import limit
 from tools.chain.running import run, shape
 from tools.chain.sharing import share
 from tools.chain.timing import timeout
 from tools.chain.validating import validate
 from tools.errors import BadResult, BadTool, InvalidArguments, ToolTimeout
 from tools.registry import Registry, Tool, make_tool
+from tools.types import Citation, File
 
 pytestmark = pytest.mark.anyio
 
@@ -206,6 +210,113 @@ async def test_whose_time_is_over_takes_those_who_wait_along() -> None:
 async def test_what_has_an_effect_is_never_shared() -> None:
     for effect in ("idempotent", "unsafe"):
         assert share(make_tool(echo, effect=effect), inner) is inner
+
+
+# -- limits ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_call_counts_for_its_tool_and_for_what_is_declared_until_it_ends() -> None:
+    context, made = FakeContext(), make_tool(echo, limits=["word:{word}"])
+
+    async def fails(call: Call) -> None:
+        assert (context.admitted, context.released) == ([["tool:echo", "word:tea"]], 0)
+        raise ToolFailed("no")
+
+    with pytest.raises(ToolFailed):
+        await limit(made, fails)(call_of(made, context, word="tea"))
+    assert context.released == 1
+
+
+async def test_a_pause_that_the_other_side_asks_for_is_everybody_s() -> None:
+    context, made = FakeContext(), make_tool(echo, limits=["word:{word}"])
+
+    async def refused(call: Call) -> None:
+        raise ToolRetry("too many requests", retry_after=7.0)
+
+    with pytest.raises(ToolRetry):
+        await limit(made, refused)(call_of(made, context, word="tea"))
+    # The word's, not the tool's: it may be called for other words.
+    assert context.paused == [(["word:tea"], 7.0, "too many requests")]
+
+
+async def test_a_failure_without_a_time_pauses_nobody() -> None:
+    context, made = FakeContext(), make_tool(echo, limits=["word:{word}"])
+
+    async def fails(call: Call) -> None:
+        raise ToolRetry("broken off")
+
+    with pytest.raises(ToolRetry):
+        await limit(made, fails)(call_of(made, context, word="tea"))
+    assert context.paused == []
+
+
+# -- results that are kept -------------------------------------------------------------------------------------------
+
+
+class Counting:
+    """A handler that counts its calls."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    async def __call__(self, call: Call) -> ToolOutput:
+        self.calls += 1
+        return ToolOutput(f"answer {self.calls}", {"n": self.calls}, (Citation("https://x.example"),))
+
+
+async def test_a_result_that_is_kept_serves_equal_calls_alone() -> None:
+    context, counting, made = FakeContext(), Counting(), make_tool(echo, effect="none", cache=60)
+    handler = cache(made, counting)
+    first, again, other = [await handler(call_of(made, context, word=word)) for word in ("tea", "tea", "rice")]
+    assert (first.cached, again.cached, other.cached) == (False, True, False)
+    assert (again.text, again.data, again.citations) == (first.text, first.data, first.citations)
+    assert counting.calls == 2
+
+
+async def test_what_depends_on_the_run_serves_that_run() -> None:
+    counting, made = Counting(), make_tool(echo, effect="none", cache=60, per_run=True)
+    handler, context = cache(made, counting), FakeContext()
+    await handler(call_of(made, context, word="tea"))
+    context.run_id = UUID(int=2)
+    await handler(call_of(made, context, word="tea"))
+    assert counting.calls == 2
+
+
+async def test_a_tool_that_changed_is_not_answered_from_before() -> None:
+    counting, context = Counting(), FakeContext()
+    for description in ("Say it.", "Say it again."):
+        made = make_tool(with_description(description), name="echo", effect="none", cache=60)
+        await cache(made, counting)(call_of(made, context, word="tea"))
+    assert counting.calls == 2
+
+
+def with_description(text: str) -> Callable[[str], str]:
+    def told(word: str) -> str:
+        return word
+
+    told.__doc__ = text
+    return told
+
+
+async def test_failures_are_not_kept() -> None:
+    context, made = FakeContext(), make_tool(echo, effect="none", cache=60)
+
+    async def fails(call: Call) -> ToolOutput:
+        raise ToolFailed("no")
+
+    with pytest.raises(ToolFailed):
+        await cache(made, fails)(call_of(made, context, word="tea"))
+    assert not context.kept
+
+
+async def test_what_made_a_file_is_not_kept() -> None:
+    context, made = FakeContext(), make_tool(echo, effect="none", cache=60)
+
+    async def writes(call: Call) -> ToolOutput:
+        return ToolOutput("see the file", file=File("all.txt", "text/plain", b"all"))
+
+    await cache(made, writes)(call_of(made, context, word="tea"))
+    assert not context.kept
 
 
 # -- batching --------------------------------------------------------------------------------------------------------
