@@ -24,7 +24,7 @@ from tests.instance import Instance, Template, running_instance
 
 TESTS = Path(__file__).resolve().parent
 # A test that needs longer is stuck: its stack is printed and the run ends.
-SECONDS = {"unit": 20, "integration": 60, "acceptance": 180}
+SECONDS = {"unit": 60, "integration": 60, "acceptance": 180}
 FAIL_ON_SKIP = os.environ.get("FAIL_ON_SKIP", "") not in ("", "0")
 
 
