@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -205,27 +206,30 @@ class Driver:
             for run in claimed:
                 try:
                     await self._begin(run, histories.get(run.id))
-                except Exception:  # one run's bad record must not hold the others up
+                except Exception as error:  # one run's bad record must not hold the others up
                     logger.exception("run %s can't be started", run.id)
-                    self._is_alone = False
+                    unread = Execution(replace(run, tools=None), self, None, None)
+                    self._spawn(self._fail(self._hold(unread), error))
         finally:
             # What was not begun is unknown from here on: the heartbeats give it back.
             self._starting.difference_update(run.id for run in claimed)
 
     async def _begin(self, run: Claimed, history: History | None) -> None:
-        agent = await self._agent(run.agent_version_id)
-        if older := self.executions.get(run.id):
-            # We were taken for dead, others queued the run, and now it is ours again, in another epoch.
-            self.journal.discard(older.lease)
-            older.lose()
-        execution = Execution(run, self, agent, history)
-        self.executions[run.id] = execution
-        self._starting.discard(run.id)
+        execution = self._hold(Execution(run, self, await self._agent(run.agent_version_id), history))
         if self.is_draining:
             execution.drain()
         self._spawn(self._drive(execution))
         if run.is_suspect:
             self._spawn(self._try_suspect(execution))
+
+    def _hold(self, execution: Execution) -> Execution:
+        if older := self.executions.get(execution.id):
+            # We were taken for dead, others queued the run, and now it is ours again, in another epoch.
+            self.journal.discard(older.lease)
+            older.lose()
+        self.executions[execution.id] = execution
+        self._starting.discard(execution.id)
+        return execution
 
     async def _drive(self, execution: Execution) -> None:
         try:
@@ -235,10 +239,20 @@ class Driver:
         else:
             await execution.run(lambda x: workflow.function(Context(x), x.input))
         finally:
-            if self.executions.get(execution.id) is execution:
-                del self.executions[execution.id]
-            if self._more:
-                self._due.set()
+            self._let_go(execution)
+
+    async def _fail(self, execution: Execution, error: Exception) -> None:
+        try:
+            await execution.fail_unstarted(error)
+        finally:
+            self._is_alone = False
+            self._let_go(execution)
+
+    def _let_go(self, execution: Execution) -> None:
+        if self._holds(execution):
+            del self.executions[execution.id]
+        if self._more:
+            self._due.set()
 
     async def _try_suspect(self, execution: Execution) -> None:
         """Take nothing else until the suspect has proven itself or left."""

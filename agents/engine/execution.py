@@ -216,6 +216,11 @@ class Execution:
             await self._read_inbox()
         await self._cancel()
 
+    async def fail_unstarted(self, error: Exception) -> None:
+        """End the run as failed: what is recorded of it can't be read, here or anywhere else."""
+        await self._end(failed(self, error))
+        self._drop()
+
     # -- what others tell the run --------------------------------------------------------------------------------
 
     def notice(self, wakes: int, wanted: str) -> None:

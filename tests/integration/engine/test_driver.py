@@ -18,7 +18,7 @@ from agents.engine import Context, Permanent, Retry, Retryable, StepFailed, work
 from agents.engine.journal.store import Store
 from agents.models import Inbox, Run, Wait, Worker, Workspace
 from agents.models.worker import WorkerState
-from agents.services.runs import start_run
+from agents.services.runs import retry_run, start_run
 from tests.driving import RunningDriver, kinds, status_of, steps_of, until, wait_for
 from tests.factories import make_workspace
 
@@ -305,19 +305,27 @@ def test_waits_until_not_before(driver: RunningDriver, queue: Queue) -> None:
     assert run.started_at >= due
 
 
-def test_a_run_that_can_not_be_started_holds_no_other_up(driver: RunningDriver, queue: Queue) -> None:
+@pytest.mark.parametrize("broken", ["message", "tools"])
+def test_a_run_whose_record_can_not_be_read_fails_and_holds_no_other_up(
+    driver: RunningDriver, queue: Queue, broken: str
+) -> None:
     @workflow("plain")
     async def plain(ctx: Context, input: Any) -> Any:
         return 1
 
     with transaction.atomic():
-        broken, good = queue("plain"), queue("plain")
-        Run.objects.filter(pk=broken).update(wakes=1)
-        # An entry for the log of a form that no version ever wrote.
-        Inbox.objects.create(run_id=broken, name="log", token="t", data="not a pair")
+        unreadable, good = queue("plain"), queue("plain")
+        Run.objects.filter(pk=unreadable).update(**{"wakes": 1} if broken == "message" else {"tools": 7})
+        if broken == "message":
+            # An entry for the log of a form that no version ever wrote.
+            Inbox.objects.create(run_id=unreadable, name="log", token="t", data="not a pair")
     assert until(good).status == "succeeded"
-    # It is not kept by a worker that does not drive it.
-    epoch = Run.objects.get(pk=broken).epoch
-    wait_for(lambda: Run.objects.get(pk=broken).epoch > epoch + 1, "the run to be given back")
-    Inbox.objects.filter(run_id=broken).delete()
-    assert until(broken).status == "succeeded"
+    failed = until(unreadable)
+    assert failed.status == "failed"
+    assert failed.error["type"] in ("ValueError", "TypeError")
+    assert kinds(unreadable) == ["run_queued", "run_failed"]
+
+    Inbox.objects.filter(run_id=unreadable).delete()
+    Run.objects.filter(pk=unreadable).update(tools=None)
+    retry_run(failed, by=None)
+    assert until(unreadable).status == "succeeded"
