@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Literal
@@ -11,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tools.errors import ToolFailed, UnsupportedContent
 from tools.registry import tool
-from tools.types import JSON, ToolContext, ToolOutput
+from tools.types import JSON, Citation, ToolContext, ToolOutput
 
 MAX_TEXT = 200_000
 _NUMBER = re.compile(r"[-−+]?\d[\d\s.,'’]*")
@@ -51,28 +52,19 @@ async def extract(
     if bool(text) == bool(artifact):
         raise ToolFailed("Give either the text or the name of an artifact.")
     source = text or await _text_of(context, artifact)
-    found: list[JSON] = []
-    problems: list[str] = []
-    for field in fields:
-        span = find_span(source, field.quote)
-        if span is None:
-            problems.append(f"{field.name}: {field.quote[:100]!r} does not stand in the text")
-            continue
-        quote = source[span[0] : span[1]]
-        try:
-            value = read_value(quote, field.type)
-        except ValueError:
-            problems.append(f"{field.name}: {quote[:100]!r} can't be read as a {field.type}")
-            continue
-        found.append(
-            {"name": field.name, "type": field.type, "value": value, "quote": quote, "start": span[0], "end": span[1]}
-        )
+    found, problems = read_fields(source, fields)
     if not found:
         raise ToolFailed(f"Nothing was recorded. {'; '.join(problems)}.")
     lines = [f"{one['name']}: {one['value']} (characters {one['start']}-{one['end']})" for one in found]
     if problems:
         lines.append(f"Not recorded: {'; '.join(problems)}.")
-    return ToolOutput("\n".join(lines), {"source": artifact, "fields": found, "problems": problems})
+    data = {"source": artifact, "fields": found, "problems": problems}
+    # What came along in the call has no address that anybody could look up.
+    return ToolOutput("\n".join(lines), data, tuple(_cite(artifact, one) for one in found) if artifact else ())
+
+
+def _cite(artifact: str, field: dict[str, JSON]) -> Citation:
+    return Citation(f"artifact:{artifact}", artifact, field["quote"], f"{field['start']}-{field['end']}")
 
 
 async def _text_of(context: ToolContext, artifact: str) -> str:
@@ -81,6 +73,26 @@ async def _text_of(context: ToolContext, artifact: str) -> str:
         return file.content.decode()
     except UnicodeDecodeError as error:
         raise UnsupportedContent(f"{artifact} is {file.media_type}, which is not text.") from error
+
+
+def read_fields(text: str, fields: Sequence[Wanted]) -> tuple[list[dict[str, JSON]], list[str]]:
+    """Give the fields with their values and places, and in words what is wrong with the others."""
+    found: list[dict[str, JSON]] = []
+    problems: list[str] = []
+    for field in fields:
+        span = find_span(text, field.quote)
+        if span is None:
+            problems.append(f"{field.name}: {field.quote[:100]!r} does not stand in the text")
+            continue
+        quote = text[span[0] : span[1]]
+        try:
+            value = read_value(quote, field.type)
+        except ValueError:
+            problems.append(f"{field.name}: {quote[:100]!r} can't be read as a {field.type}")
+            continue
+        place = {"start": span[0], "end": span[1]}
+        found.append({"name": field.name, "type": field.type, "value": value, "quote": quote, **place})
+    return found, problems
 
 
 def find_span(text: str, quote: str) -> tuple[int, int] | None:

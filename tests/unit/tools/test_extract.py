@@ -7,7 +7,7 @@ import pytest
 from tests.unit.tools.fakes import FakeContext
 from tools.builtin.extract import Wanted, extract, read_date, read_number
 from tools.errors import ToolFailed
-from tools.types import File
+from tools.types import Citation, File
 
 pytestmark = pytest.mark.anyio
 
@@ -35,6 +35,7 @@ async def test_a_kept_file_is_read() -> None:
     context = FakeContext(files={"a.txt": File("a.txt", "text/plain", TEXT.encode())})
     output = await extract(context, [Wanted(name="what", quote="The lamp")], artifact="a.txt")
     assert output.data["source"] == "a.txt"
+    assert output.citations == (Citation("artifact:a.txt", "a.txt", "The lamp", "0-8"),)
     with pytest.raises(ToolFailed):
         await extract(context, [Wanted(name="what", quote="The lamp")], TEXT, artifact="a.txt")
     with pytest.raises(ToolFailed, match="Nothing was recorded"):

@@ -152,6 +152,17 @@ def test_a_model_that_never_answers_fails_with_a_clear_reason() -> None:
     assert "after 2 rounds" in run.error["message"]
 
 
+@pytest.mark.fault(39)
+def test_instructions_and_goals_are_no_templates() -> None:
+    payload = "{{7*7}} {% debug %} {0.__class__} %(key)s ${HOME} {goal}"
+    model = ScriptedModel(["Done."])
+    test = WorkflowTest(model=model, agent=AgentConfig("tester", 1, payload, "test:m"))
+    assert test.run(react, payload).status == "succeeded"
+    told = model.requests[0].messages
+    assert told[0].text.startswith(payload)
+    assert told[1].text == payload
+
+
 @pytest.mark.parametrize("given", [None, "", "  ", {}, {"goal": ""}, {"goal": 5}, ["x"]])
 def test_needs_a_goal(given: Any) -> None:
     test, _ = engine([])
