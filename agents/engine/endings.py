@@ -128,17 +128,24 @@ def _reason(waits: Sequence[WaitRecord]) -> str:
     children = sum(wait.needed for wait in waits if wait.kind == "child")
     if children:
         phrases.append("waiting for a sub-run" if children == 1 else f"waiting for {children} sub-runs")
+    phrases += _limits(waits)
     for wait in waits:
-        if wait.kind == "slot":
-            at = f", about {_clock_time(wait.due_at)}" if wait.due_at else ""
-            phrases.append(f"waiting: limit {wait.name}{at}")
-        elif wait.kind in _PHRASES:
+        if wait.kind in _PHRASES:
             phrases.append(_PHRASES[wait.kind].format(wait.name).rstrip())
     timers = sorted((wait.due_at, wait.name) for wait in waits if wait.due_at is not None and wait.kind == "timer")
     if timers:
         due, name = timers[0]
         phrases.append(f"{'retrying' if name == 'retry' else 'waiting'} until {_clock_time(due)}")
     return _short("; ".join(phrases))
+
+
+def _limits(waits: Sequence[WaitRecord]) -> list[str]:
+    """Say which limits it waits for, each once, and when the first place is expected."""
+    earliest: dict[str, datetime] = {}
+    for wait in waits:
+        if wait.kind == "slot" and wait.due_at is not None:
+            earliest[wait.name] = min(wait.due_at, earliest.get(wait.name, wait.due_at))
+    return [f"waiting: limit {name}, about {_clock_time(due)}" for name, due in earliest.items()]
 
 
 def _clock_time(at: datetime) -> str:

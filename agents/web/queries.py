@@ -179,8 +179,10 @@ def streamed_text(run: Run, key: str) -> tuple[str, int]:
 
 
 def waits_of(run: Run) -> list[Wait]:
-    """Give what a run waits for."""
-    return list(Wait.objects.filter(run_id=run.id).order_by("id")[:50])
+    """Give what a run waits for; each limit once, by the first place that is expected there."""
+    waits = Wait.objects.filter(run_id=run.id)
+    first = {wait.name: wait for wait in waits.filter(kind=WaitKind.SLOT).order_by("-due_at")}
+    return [*waits.exclude(kind=WaitKind.SLOT).order_by("id")[:50], *first.values()]
 
 
 def waiting_approvals(workspace: Workspace, run: Run | None = None) -> list[Approval]:
@@ -210,10 +212,11 @@ def approval_of(workspace: Workspace, approval_id: UUID) -> Approval:
     return approval
 
 
-def tainting_steps(run: Run) -> list[Step]:
-    """Give the steps by which the run has read what strangers may have written."""
+def tainting_steps(run: Run, most: int) -> tuple[list[Step], int]:
+    """Give the first steps by which the run has read what strangers may have written, and how many more there are."""
     steps = Step.objects.filter(run_id=run.id, tainted=True, superseded=False)
-    return list(steps.only("key", "name", "kind", "label").order_by("started_at")[:20])
+    first = list(steps.only("key", "name", "kind", "label").order_by("started_at")[:most])
+    return first, steps.count() - len(first) if len(first) == most else 0
 
 
 def child_of(run: Run, step: Step) -> Run | None:

@@ -18,6 +18,9 @@ from agents.web import asked, detail, queries, timeline
 from agents.web.forms import DecisionForm
 from agents.web.place import Place, act, back, in_workspace, render, render_part
 
+NAMED = 3
+"""Steps by which a run was tainted that its card names."""
+
 
 @require_safe
 @in_workspace()
@@ -43,6 +46,7 @@ def _context(request: HttpRequest, place: Place, run_id: UUID) -> dict[str, Any]
     answer = detail.describe_answer(run)
     chosen = queries.step_of(run, key) if key else _followed(run, steps, has_answer=answer is not None)
     parent = queries.listed(place.workspace).filter(id=run.parent_id).first() if run.parent_id else None
+    tainted_by, more_tainted = queries.tainting_steps(run, NAMED) if run.tainted else ([], 0)
     return {
         "run": run,
         "parent": parent,
@@ -51,7 +55,8 @@ def _context(request: HttpRequest, place: Place, run_id: UUID) -> dict[str, Any]
         "waits": waits,
         "decisions": detail.decisions_of(waits),
         "cards": asked.cards_of(queries.waiting_approvals(place.workspace, run)),
-        "tainted_by": queries.tainting_steps(run) if run.tainted else [],
+        "tainted_by": tainted_by,
+        "more_tainted": more_tainted,
         "answer": answer,
         "detail": detail.describe_step(run, chosen) if chosen is not None else None,
         "chosen_key": key if chosen is not None else "",

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from agents.models import Inbox, Role, Run, Scope, Step, Wait
 from agents.services.policies import approval_policy
@@ -116,6 +117,23 @@ def test_questions_are_answered_and_refused(run: Run, member: Client) -> None:
     listed = member.get("/w/team/approvals/").content.decode()
     assert "Nothing waits for you" in listed
     assert "Home." in listed
+
+
+def test_a_crowd_is_told_of_in_few_words(run: Run, member: Client) -> None:
+    now = timezone.now()
+    read = {"kind": "tool", "name": "web_scrape", "status": "succeeded", "started_at": now, "tainted": True}
+    Step.objects.bulk_create(Step(run=run, key=f"map#0/{n}/tool:web_scrape#0", **read) for n in range(50))
+    Wait.objects.bulk_create(
+        Wait(run=run, kind="slot", key=f"map#0/{n}/tool:web_scrape#0", name="host:x.example", due_at=now)
+        for n in range(60)
+    )
+    Wait.objects.create(run=run, kind="unknown", key="decide:tool:send#0", name="tool:send#0")
+    make_approval(run, tool="send", why="Strangers.")
+    page = member.get(f"/w/team/runs/{run.id}/").content.decode()
+    assert "and 47 more steps." in page
+    assert page.count("<code>host:x.example</code>") == 1
+    assert "Limit <code>host:x.example</code>" in page
+    assert "outcome unknown" in page.lower()
 
 
 def test_the_second_is_told_who_was_first(run: Run, member: Client) -> None:

@@ -81,6 +81,18 @@ def test_a_run_that_waits_says_for_what_and_until_when() -> None:
     assert reasons == ["waiting: limit host:example.org, about 2026-01-01 00:10:00 UTC"]
 
 
+async def crowd(ctx: Context, input: Any) -> Any:
+    return [result.text for result in await ctx.gather(*(ctx.tool("fetch") for _ in range(3)))]
+
+
+def test_a_limit_that_many_branches_wait_for_is_named_once() -> None:
+    test = WorkflowTest(tools=OnePlace(act, effect="none", waits=[900.0, 600.0, 1200.0]))
+    id = test.queue(crowd)
+    assert test.resume(id).status == "succeeded"
+    reasons = [decode(event.data)["reason"] for _, event in test.store.runs[id].events if event.kind == "run_waiting"]
+    assert reasons[0] == "waiting: limit host:example.org, about 2026-01-01 00:10:00 UTC"
+
+
 def test_the_second_attempt_may_wait_like_the_first() -> None:
     def fails_once(attempt: int) -> str:
         if attempt == 1:
