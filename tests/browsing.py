@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,3 +58,17 @@ def log_in(page: Page, instance: Instance) -> None:
     page.fill("#id_password", ADMIN_PASSWORD)
     page.click("text=Log in >> nth=-1")
     page.wait_for_url("**/w/default/")
+
+
+def take_picture(page: Page, name: str) -> None:
+    """Take pictures to be looked at, light, dark and narrow, into the folder PICTURES if it is set."""
+    folder = os.environ.get("PICTURES")
+    if not folder:
+        return
+    size = page.viewport_size
+    for form, theme, width in (("light", "light", 1280), ("dark", "dark", 1280), ("narrow", "light", 320)):
+        page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]
+        page.set_viewport_size({"width": width, "height": 900})
+        page.evaluate("scrollTo(0, 0)")
+        page.screenshot(path=Path(folder) / f"{name}-{form}.png", full_page=True)
+    page.set_viewport_size(size or {"width": 1280, "height": 900})

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browsing import PATIENCE, log_in, watched
+from tests.browsing import PATIENCE, log_in, take_picture, watched
 from tests.instance import Template, running_instance, wait_until
 from tests.model_server import KEY, ModelServer
 from tests.obedience import hostile_page, obey
 from tests.screenshots import CHROMIUM
+from tests.shop import PAGES, PRICES, Shop, read_prices
 from tests.world import World
 
 ENDED = ("succeeded", "failed", "cancelled")
-AGENTS = """
+RATE = 20
+"""Requests in a second that the office makes to this machine at most."""
+SECOND = 0.999
+"""A second, less what two looks at a clock may differ."""
+LATE = 0.02
+"""Seconds by which the shop's clock may be read late."""
+AGENTS = f"""
 from agents.models import *
+from tools.models import Limit
+Limit.objects.create(name="host:127.0.0.1", amount={RATE})
 for name, workflow, tools in (
     ("clerk", "react", ["web_fetch", "send_letter"]),
+    ("crawler", "react", ["web_crawl", "web_scrape", "send_letter"]),
     ("intern", "delegate", ["web_fetch"]),
 ):
     agent = Agent.objects.create(workspace=Workspace.objects.get(slug="default"), name=name)
@@ -43,7 +55,11 @@ class Office(World):
 
     def read(self, agent: str = "clerk") -> str:
         """Let an agent read the page; gives the run's id."""
-        answer = self.api.post("runs", json={"agent": agent, "input": f"When is high tide? See {self.page}"})
+        return self.start(agent, f"When is high tide? See {self.page}")
+
+    def start(self, agent: str, goal: str) -> str:
+        """Start a run of an agent; gives its id."""
+        answer = self.api.post("runs", json={"agent": agent, "input": goal})
         assert answer.status_code == 202, answer.text
         return str(answer.json()["id"])
 
@@ -74,11 +90,17 @@ class Office(World):
         return self.effects.read_text().splitlines()
 
 
+@pytest.fixture
+def shop() -> Iterator[Shop]:
+    with Shop().open() as opened:
+        yield opened
+
+
 @pytest.fixture(scope="module")
 def office(instance_template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     directory: Path = tmp_path_factory.mktemp("office")
     with (
-        ModelServer(choose=obey) as model,
+        ModelServer(choose=lambda request: read_prices(request) or obey(request)) as model,
         hostile_page() as page,
         running_instance(instance_template, directory) as instance,
     ):
@@ -218,3 +240,71 @@ def test_a_run_stops_at_its_card_is_approved_with_edits_and_goes_on(chromium: Br
         assert office.letters()[sent:] == ["anna secret-plans 3"]
         assert seen.complaints == []
         assert seen.strangers == []
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="no Chromium: apt-get install chromium")
+def test_two_hundred_pages_at_the_rate_of_their_limit_and_no_letter_without_a_person(
+    chromium: Browser, office: Office, shop: Shop
+) -> None:
+    sent = len(office.letters())
+    with watched(chromium, office.instance) as seen:
+        page, home = seen.page, f"{office.instance.url}/w/default"
+        log_in(page, office.instance)
+        crawling = office.start("crawler", f"{PRICES} {shop.url}/")
+        page.goto(f"{home}/runs/{crawling}/")
+        wait_until(lambda: len(shop.pages) > 2, 60.0, "the crawl to be under way")
+        # Another run to the same site takes its turn behind what was asked for before, and says so.
+        reading = office.start("clerk", f"See {shop.url}/about")
+        page.goto(f"{home}/runs/{reading}/")
+        expect(page.locator("#run-head")).to_contain_text("limit host:127.0.0.1, about", timeout=PATIENCE)
+        take_picture(page, "limit")
+        expect(page.locator("#run-head .state-succeeded")).to_be_visible(timeout=PATIENCE)
+        # What was read is not to be trusted: the letter waits for a person, who has it sent to somebody else.
+        page.goto(f"{home}/runs/{crawling}/")
+        card = page.locator("[data-card]")
+        expect(card.locator(".arguments")).to_contain_text("mallory", timeout=PATIENCE)
+        expect(card).to_contain_text(f"and {PAGES - 3} more steps")
+        assert office.letters()[sent:] == []
+        take_picture(page, "card")
+        card.get_by_text("Edit before it is called").click()
+        card.get_by_label("to", exact=True).fill("anna")
+        card.get_by_role("button", name="Approve this call").click()
+        expect(page.locator("#run-head .state-succeeded")).to_be_visible(timeout=PATIENCE)
+        take_picture(page, "done")
+        assert office.letters()[sent:] == [f"anna {PAGES} prices 1"]
+        assert seen.complaints == []
+        assert seen.strangers == []
+    assert Counter(shop.pages) == Counter(["/", "/about", *(f"/lamps/{n}" for n in range(1, PAGES))])
+    held_to_the_rate(office, shop, [crawling, reading])
+
+
+def held_to_the_rate(office: Office, shop: Shop, runs: list[str]) -> None:
+    """Each second as many began as may, by the records; and by the site's own log, but for what was late on its way."""
+    began: dict[str, dict[str, Any]] = {}
+    for run in runs:
+        steps = all_steps(office, run)
+        began |= {step["input"]["url"].removeprefix(shop.url): step for step in steps if "web_" in step["name"]}
+    starts = {path: datetime.fromisoformat(step["started_at"]).timestamp() for path, step in began.items()}
+    assert set(starts) == set(shop.pages)
+    assert all(step["attempt"] == 1 for step in began.values())
+    assert most_within(starts.values(), SECOND) <= RATE
+    came = {path: at for at, path in shop.asked if path != "/robots.txt"}
+    late = max(came[path] - starts[path] for path in came)
+    assert most_within(came.values(), SECOND) <= RATE * (1 + late + LATE)
+
+
+def all_steps(office: Office, run: str) -> list[dict[str, Any]]:
+    """Give all steps of a run, page by page."""
+    steps: list[dict[str, Any]] = []
+    address: str | None = f"runs/{run}/steps?limit=500"
+    while address:
+        answer = office.instance.api.get(address).json()
+        steps += answer["items"]
+        address = answer["next"]
+    return steps
+
+
+def most_within(moments: Iterable[float], seconds: float) -> int:
+    ordered = sorted(moments)
+    return max(bisect_left(ordered, start + seconds) - place for place, start in enumerate(ordered))
