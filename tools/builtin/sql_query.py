@@ -53,7 +53,14 @@ async def sql_query(
     return ToolOutput(text, data, (Citation(f"database:{connection}", f"{connection}, a database"),), file=file)
 
 
-@tool(effect="none", trust="untrusted", kind="search", timeout=60, retry=Retry(max_attempts=2))
+@tool(
+    effect="none",
+    trust="untrusted",
+    kind="search",
+    timeout=60,
+    retry=Retry(max_attempts=2),
+    limits=["sql:{connection}"],
+)
 async def sql_schema(context: ToolContext, connection: Name) -> ToolOutput:
     """List the tables of a database and their columns.
 

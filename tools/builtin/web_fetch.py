@@ -35,7 +35,15 @@ class Page:
     text: str
 
 
-@tool(limits=host_limits, effect="none", trust="untrusted", kind="search", timeout=60, retry=Retry(max_attempts=3))
+@tool(
+    effect="none",
+    trust="untrusted",
+    kind="search",
+    timeout=120,
+    retry=Retry(max_attempts=3),
+    limits=host_limits,
+    cache=60,
+)
 async def web_fetch(
     context: ToolContext,
     url: str,

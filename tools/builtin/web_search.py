@@ -66,7 +66,15 @@ def engine() -> SearchEngine:
     return SearXNG(settings.SEARXNG_URL)
 
 
-@tool(effect="none", trust="untrusted", kind="search", timeout=40, retry=Retry(max_attempts=3), limits=["search:web"])
+@tool(
+    effect="none",
+    trust="untrusted",
+    kind="search",
+    timeout=40,
+    retry=Retry(max_attempts=3),
+    limits=["search:web"],
+    cache=300,
+)
 async def web_search(
     context: ToolContext,
     query: Annotated[str, Field(min_length=1, max_length=500)],
