@@ -91,6 +91,13 @@ def test_rows_bytes_and_cells_are_capped(ask: Callable[..., ToolOutput], monkeyp
     monkeypatch.setattr(sql_reading, "MAX_BYTES", 100_000)
     wide = f"SELECT '{'x' * 9000}' AS x"
     assert len(ask(wide).data["rows"][0][0]) < 5000
+    long = ask("SELECT a.name FROM lamps a, lamps b, lamps c", limit=1000, workspace=1)
+    assert long.file is None
+    monkeypatch.setattr("tools.builtin.sql_query.MAX_TEXT", 1000)
+    long = ask("SELECT a.name FROM lamps a, lamps b, lamps c", limit=1000)
+    assert "Cut here" in long.text
+    assert long.file is not None
+    assert len(long.file.content.splitlines()) == 1003
     # However many rows there are, they are not all fetched.
     many = "SELECT count(*) FROM lamps UNION ALL SELECT a.id FROM lamps a, lamps b, lamps c, lamps d, lamps e"
     assert len(ask(many, limit=3).data["rows"]) == 3

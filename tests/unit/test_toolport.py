@@ -127,6 +127,7 @@ async def test_other_outcomes_are_the_engine_s(known: Registry, port: RegistryTo
         await port.call("broken", {}, info())
 
 
+@pytest.mark.fault(46)
 async def test_a_file_that_comes_with_a_result_is_kept_with_the_step(known: Registry, port: RegistryToolPort) -> None:
     kept: list[tuple[str, bytes, str]] = []
 

@@ -22,6 +22,8 @@ from tools.types import JSON, Citation, File, ToolContext, ToolOutput
 
 MAX_BYTES = 2_000_000
 MAX_BODY = 200_000
+MAX_JSON = 300_000
+"""Bytes of JSON that are given as data too: of more there is the file. What was done must not fail for its answer."""
 _SECRET = re.compile(r"\{secret:([A-Za-z][A-Za-z0-9_-]{0,59})\}")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]{0,4000}")
@@ -155,7 +157,7 @@ def _output(method: Method, response: Response, max_characters: int) -> ToolOutp
     else:
         text, file = f"[{len(response.body):,} bytes of {kind}]", File(name, kind, response.body)
     parsed: JSON = None
-    if "json" in kind:
+    if "json" in kind and len(response.body) <= MAX_JSON:
         try:
             parsed = response.json()
         except BadResponse:

@@ -108,6 +108,8 @@ async def test_a_long_text_is_cut_and_says_so(context: FakeContext, server: Loca
     output = await web_fetch(context, server.url(), max_characters=1000)
     assert len(output.text) < 1100
     assert "49,000 more characters" in output.text
+    assert output.file is not None
+    assert output.file.content == b"word " * 10_000
 
 
 async def test_a_large_page_is_refused(context: FakeContext, server: LocalServer) -> None:

@@ -13,6 +13,7 @@ from tests.unit.tools.local_server import LocalServer, local_server, redirect, r
 from tools.builtin.http_request import http_request
 from tools.errors import HostNotListed, NoEffect, SecretRefused, ToolFailed, ToolRetry, UnknownSecret
 from tools.http import Outbound
+from tools.results import to_output
 
 pytestmark = pytest.mark.anyio
 
@@ -114,6 +115,22 @@ async def test_an_error_of_the_other_side_is_an_answer(context: FakeContext, ser
     server.routes["/"] = reply(b"no", status="422 Unprocessable Content", content_type="text/plain", retry_after="3")
     output = await http_request(context, server.url(), "PUT", body="x")
     assert (output.data["status"], output.data["headers"]["retry-after"]) == (422, "3")
+
+
+async def test_an_answer_that_is_long_or_no_text_is_a_file(context: FakeContext, server: LocalServer) -> None:
+    server.routes["/picture"] = reply(b"\x89PNG\x00\xff", content_type="image/png")
+    output = await http_request(context, server.url("/picture"))
+    assert output.file is not None
+    assert (output.file.content, output.file.media_type) == (b"\x89PNG\x00\xff", "image/png")
+    assert output.file.name.endswith(".png")
+    assert "6 bytes of image/png" in output.text
+    # Longer than what may be recorded: what was done is no failure for that.
+    server.routes["/long"] = reply(b"[" + b"1," * 700_000 + b"1]", content_type="application/json")
+    output = await http_request(context, server.url("/long"), "POST", max_characters=500)
+    assert output.file is not None
+    assert len(output.file.content) == 1_400_003
+    assert output.data["json"] is None
+    assert len(to_output("http_request", output).text) < 700
 
 
 def test_the_setting_is_there() -> None:

@@ -14,6 +14,7 @@ from tests.unit.tools.fakes import FakeContext
 from tools import Citation, ToolContext, ToolFailed, ToolOutput, tool
 from tools.errors import BadResult, BadTool, DuplicateTool, InvalidArguments, UnknownTool
 from tools.registry import Registry, Tool, make_tool
+from tools.types import File
 
 
 class Unit(Enum):
@@ -283,6 +284,13 @@ async def test_a_huge_result_is_cut_or_refused() -> None:
     assert "39,900,000 more characters" in output.text
     with pytest.raises(ToolFailed, match="too large"):
         await run(make_tool(data), {})
+
+    def file() -> ToolOutput:
+        "Give a large file."
+        return ToolOutput("a file", file=File("x.bin", "application/octet-stream", bytes(20_000_001)))
+
+    with pytest.raises(ToolFailed, match="too large"):
+        await run(make_tool(file), {})
 
 
 def test_a_literal_parameter_is_an_enumeration() -> None:
