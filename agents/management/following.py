@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from django.db import connection
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 from rich.tree import Tree
 
+from agents.engine.outages import DATABASE_ERRORS, outage_of
 from agents.models import Run, RunEvent
 
 SHORTEST_POLL = 0.05
@@ -152,14 +154,23 @@ class EventReader:
 
 
 def follow(run_id: UUID, picture: Picture) -> Iterator[None]:
-    """Feed the picture until the run ends; yield after each look, looking less often the less happens."""
+    """Feed the picture until the run ends; yield after each look, looking less often the less happens.
+
+    A database that is away is waited for, as the run itself does.
+    """
     reader = EventReader(run_id)
     pause = SHORTEST_POLL
     while not picture.has_ended:
         pause = min(pause * 1.5, LONGEST_POLL)
-        for event in reader.news():
-            picture.add(event)
-            pause = SHORTEST_POLL
+        try:
+            for event in reader.news():
+                picture.add(event)
+                pause = SHORTEST_POLL
+        except DATABASE_ERRORS as error:
+            connection.close()
+            if (outage := outage_of(error)) is None:
+                raise
+            picture.reason = f"{outage.text} It is tried again until it works."
         yield
         if not picture.has_ended:
             time.sleep(pause)
