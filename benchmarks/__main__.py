@@ -33,6 +33,7 @@ NAMES = (
     "growth",
     "plans",
     "limits",
+    "tools",
 )
 DATABASES = ("sqlite", "postgresql")
 STOP_SECONDS = 60.0

@@ -135,7 +135,7 @@ def queue_up(clock_id: int, step: float, start: float, places: Sequence[Place], 
     Within a workspace they stay in their order, and the workspaces take turns: a newcomer's rank begins where the queue
     stands, however long the others' backlogs are. `start` is when the clock could serve the first of them.
     """
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         # One after the other: ranks are made of what is there.
         LimitClock.objects.select_for_update().filter(pk=clock_id).first()
         tickets = LimitTicket.objects.filter(clock_id=clock_id)
@@ -216,7 +216,7 @@ def take_permits(worker_id: int, wanted: Sequence[Permits]) -> dict[int, int]:
     counted twice.
     """
     ids = [each.clock_id for each in wanted]
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         list(LimitClock.objects.select_for_update().filter(pk__in=ids).order_by("pk").values_list("pk", flat=True))
         others = LimitPermit.objects.filter(clock_id__in=ids, worker__state__in=LIVING).exclude(worker_id=worker_id)
         taken = dict(others.values_list("clock_id").annotate(Sum("held")))
