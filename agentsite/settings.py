@@ -245,6 +245,11 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    # Several forms have a status, of one of two kinds.
+    "ENUM_NAME_OVERRIDES": {
+        "RunStatusEnum": "agents.models.RunStatus",
+        "ApprovalStatusEnum": "agents.models.ApprovalStatus",
+    },
 }
 
 # --- Transport security ---------------------------------------------------------------------------------------------

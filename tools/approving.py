@@ -16,7 +16,7 @@ WhenToAsk = Literal["when_tainted", "always", "declared"]
 """When a workspace wants calls with an effect to wait for a person: once the run has read what strangers may have
 written, always, or only where the tool itself asks for it."""
 
-_EFFECTS = {
+EFFECTS = {
     "none": "It changes nothing outside.",
     "idempotent": "It changes something outside; doing it again would change nothing more.",
     "unsafe": "It acts outside, and doing it again would do it a second time.",
@@ -66,7 +66,7 @@ def request_for(tool: Tool, arguments: JSON, policy: Policy, *, is_tainted: bool
     why = because or _why(tool, values, policy, is_tainted=is_tainted)
     if not why:
         return None
-    return Request(f"{tool.description.split(chr(10))[0]} {_EFFECTS[tool.effect]}", why, describe(tool))
+    return Request(f"{tool.description.split(chr(10))[0]} {EFFECTS[tool.effect]}", why, describe(tool))
 
 
 def _why(tool: Tool, values: Mapping[str, Any], policy: Policy, *, is_tainted: bool) -> str:

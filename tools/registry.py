@@ -62,6 +62,11 @@ class Tool:
         return self.effect == "none" and not self.durable
 
     @property
+    def summary(self) -> str:
+        """Give the first line of the description."""
+        return self.description.partition("\n")[0]
+
+    @property
     def schema(self) -> dict[str, Any]:
         """Give the JSON schema of the arguments."""
         return self.parameters.schema

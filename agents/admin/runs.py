@@ -18,6 +18,7 @@ from agents.admin.base import LookOnly, pretty
 from agents.models import Run, RunEvent, Step, User, Wait
 from agents.services import runs as services
 from agents.services.errors import ServiceError
+from agents.services.waits import waits_of
 from agents.web import queries, wording
 
 MAX_COUNT = 10_000
@@ -72,7 +73,7 @@ class RunAdmin(LookOnly[Run]):
         if run is not None and self.has_view_permission(request, run):
             steps, hidden = queries.steps_of(run)
             events = RunEvent.objects.filter(run_id=run.id).order_by("-number")[:100]
-            more = {"run": run, "steps": steps, "hidden": hidden, "events": events, "waits": queries.waits_of(run)}
+            more = {"run": run, "steps": steps, "hidden": hidden, "events": events, "waits": waits_of(run)}
         return super().change_view(request, object_id, form_url, {**more, **(extra_context or {})})
 
     @admin.display(description="Run", ordering="id")

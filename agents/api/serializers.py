@@ -230,6 +230,9 @@ class StepOut(serializers.Serializer[Any]):
     input = AnyJSON()
     outcome = AnyJSON()
     is_large = serializers.SerializerMethodField()
+    cached = serializers.BooleanField(
+        source="is_cached", help_text="An equal call's outcome, kept or under way, served."
+    )
     error = AnyJSON()
     input_tokens = serializers.IntegerField()
     output_tokens = serializers.IntegerField()
@@ -354,30 +357,6 @@ class PassagePage(serializers.Serializer[Any]):
     """The passages that fit best, best first."""
 
     items = PassageOut(many=True)
-
-
-class NewSecret(StrictSerializer):
-    """A secret's value, and where requests of agents may send it."""
-
-    value = serializers.CharField(trim_whitespace=False, write_only=True)
-    hosts = serializers.ListField(child=serializers.CharField(max_length=300), required=False, default=list)
-    note = serializers.CharField(required=False, default="", allow_blank=True)
-
-
-class SecretOut(serializers.Serializer[Any]):
-    """A secret without its value."""
-
-    name = serializers.CharField()
-    hosts = serializers.ListField(child=serializers.CharField())
-    note = serializers.CharField()
-    created_at = Moment()
-    updated_at = Moment()
-
-
-class SecretPage(serializers.Serializer[Any]):
-    """All secrets of the workspace."""
-
-    items = SecretOut(many=True)
 
 
 class MeOut(serializers.Serializer[Any]):

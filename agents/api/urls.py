@@ -3,7 +3,7 @@
 from django.urls import include, path, re_path
 
 from agents.api import problems, schema
-from agents.api.views import approvals, logs, resources, runs, secrets
+from agents.api.views import approvals, logs, resources, runs, secrets, tools
 
 app_name = "api"
 
@@ -31,6 +31,10 @@ v1 = [
     path("documents/<int:document_id>", resources.DocumentView.as_view(), name="document"),
     path("secrets", secrets.SecretsView.as_view(), name="secrets"),
     path("secrets/<slug:name>", secrets.SecretView.as_view(), name="secret"),
+    path("tools", tools.ToolsView.as_view(), name="tools"),
+    path("tools/<slug:tool_name>", tools.ToolView.as_view(), name="tool"),
+    path("limits", tools.LimitsView.as_view(), name="limits"),
+    path("limits/<int:limit_id>", tools.LimitView.as_view(), name="limit"),
 ]
 
 urlpatterns = [

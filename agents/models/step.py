@@ -67,6 +67,11 @@ class Step(models.Model):
         """How long the step took, None while it runs."""
         return (self.finished_at - self.started_at).total_seconds() if self.finished_at else None
 
+    @property
+    def is_cached(self) -> bool:
+        """Whether an equal call's outcome served, kept or under way; not known of one that is too large for lists."""
+        return self.kind == "tool" and isinstance(self.outcome, dict) and self.outcome.get("cached") is True
+
 
 class LargeOutcome(models.Model):
     """An outcome of over 256 KB: JSON text, compressed by Zstandard."""

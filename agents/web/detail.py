@@ -60,6 +60,7 @@ class StepDetail:
     result: Any = None
     failed: bool = False
     is_untrusted: bool = False
+    is_cached: bool = False
     model: str = ""
     finish: str = ""
     citations: tuple[Source, ...] = ()
@@ -181,6 +182,7 @@ def _tool(run: Run, step: Step, outcome: Any) -> dict[str, Any]:
             "text": str(outcome.get("text") or ""),
             "result": outcome.get("data"),
             "failed": outcome.get("ok") is False,
+            "is_cached": outcome.get("cached") is True,
             "citations": _sources(run.workspace, outcome.get("citations")),
         }
     return values

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
 
 from agents.models import ApprovalPolicy, Role, Scope, User
-from agents.services import documents, secrets
+from agents.services import documents, limits, secrets
 from agents.services.policies import HOURS
+from tools.models import Limit, Unit
+from tools.models.limit import DAY, MAX_NAME
 
 MAX_GOAL = 20_000
 
@@ -119,6 +121,23 @@ class DocumentForm(forms.Form):
             if not cleaned.get("title") and uploaded is not None:
                 cleaned["title"] = str(uploaded.name).rsplit(".", 1)[0][: documents.MAX_TITLE]
         return cleaned
+
+
+class LimitForm(forms.Form):
+    """What a limit is to allow."""
+
+    name = forms.CharField(label="Name", max_length=MAX_NAME)
+    amount = forms.IntegerField(label="So many", required=False, min_value=1, max_value=limits.MOST)
+    unit = forms.ChoiceField(label="of", choices=Unit.choices, initial=Unit.CALLS)
+    period = forms.FloatField(label="in so many seconds", initial=1, min_value=1, max_value=DAY)
+    burst = forms.IntegerField(label="Together after a rest", initial=1, min_value=1, max_value=limits.MOST)
+    at_once = forms.IntegerField(label="At the same time", required=False, min_value=1, max_value=limits.MOST)
+    note = forms.CharField(label="What it is for", required=False, max_length=limits.MAX_NOTE)
+
+    @classmethod
+    def of(cls, limit: Limit) -> Self:
+        """Give the form as a limit fills it."""
+        return cls(initial={name: getattr(limit, name) for name in cls.base_fields})
 
 
 class TokenForm(forms.Form):

@@ -28,7 +28,6 @@ from agents.models import (
     RunEvent,
     RunStatus,
     Step,
-    Wait,
     WaitKind,
     Worker,
     WorkerState,
@@ -176,13 +175,6 @@ def streamed_text(run: Run, key: str) -> tuple[str, int]:
     rows = list(Partial.objects.filter(run_id=run.id, key=key).order_by("id").values_list("attempt", "text"))
     last = max((attempt for attempt, _ in rows), default=0)
     return "".join(text for attempt, text in rows if attempt == last), last
-
-
-def waits_of(run: Run) -> list[Wait]:
-    """Give what a run waits for; each limit once, by the first place that is expected there."""
-    waits = Wait.objects.filter(run_id=run.id)
-    first = {wait.name: wait for wait in waits.filter(kind=WaitKind.SLOT).order_by("-due_at")}
-    return [*waits.exclude(kind=WaitKind.SLOT).order_by("id")[:50], *first.values()]
 
 
 def waiting_approvals(workspace: Workspace, run: Run | None = None) -> list[Approval]:

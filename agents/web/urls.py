@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from agents.web.views import account, approvals, documents, home, run, runs, secrets, tokens, workers
+from agents.web.views import account, approvals, documents, home, limits, run, runs, secrets, tokens, tools, workers
 
 app_name = "web"
 
@@ -31,6 +31,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("w/<slug:slug>/documents/add/", documents.add, name="document-add"),
     path("w/<slug:slug>/documents/<int:document_id>/", documents.document, name="document"),
     path("w/<slug:slug>/documents/<int:document_id>/remove/", documents.remove, name="document-remove"),
+    path("w/<slug:slug>/tools/", tools.tools, name="tools"),
+    path("w/<slug:slug>/tools/<slug:tool_name>/", tools.tool, name="tool"),
+    path("w/<slug:slug>/limits/", limits.limits, name="limits"),
+    path("w/<slug:slug>/limits/add/", limits.add, name="limit-add"),
+    path("w/<slug:slug>/limits/<int:limit_id>/", limits.change, name="limit"),
+    path("w/<slug:slug>/limits/<int:limit_id>/remove/", limits.remove, name="limit-remove"),
     path("w/<slug:slug>/workers/", workers.workers, name="workers"),
     path("w/<slug:slug>/settings/tokens/", tokens.tokens, name="tokens"),
     path("w/<slug:slug>/settings/tokens/<str:digest>/revoke/", tokens.revoke, name="token-revoke"),

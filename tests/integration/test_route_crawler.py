@@ -18,7 +18,7 @@ from agents.models import Approval, AuthToken, Document, Role, Run, Scope, Step,
 from agents.services.secrets import set_secret
 from tests.addresses import address, routes
 from tests.factories import make_agent, make_approval, make_run, make_token, make_user, make_workspace
-from tools.models import Secret
+from tools.models import Limit, Secret
 
 pytestmark = pytest.mark.django_db
 
@@ -96,6 +96,14 @@ RULES: dict[str, tuple[Rule, ...]] = {
         api("PUT", stranger=403, viewer=403, reader=403),
         api("DELETE", stranger=403, viewer=403, reader=403),
     ),
+    "api/v1/tools": (API_LIST,),
+    "api/v1/tools/<slug:tool_name>": (api("GET", stranger=200, viewer=200, reader=200),),
+    "api/v1/limits": (API_LIST, api("POST", stranger=403, viewer=403, reader=403)),
+    "api/v1/limits/<int:limit_id>": (
+        API_ITEM,
+        api("PUT", stranger=403, viewer=403, reader=403),
+        api("DELETE", stranger=403, viewer=403, reader=403),
+    ),
     "": (page("GET", stranger=302, viewer=302),),
     "login/": (Rule("GET", 200, 302, 302, 200),),
     "logout/": (public("GET", 405),),
@@ -120,6 +128,12 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "w/<slug:slug>/documents/add/": (PAGE_ACT,),
     "w/<slug:slug>/documents/<int:document_id>/": (PAGE,),
     "w/<slug:slug>/documents/<int:document_id>/remove/": (PAGE_ACT,),
+    "w/<slug:slug>/tools/": (PAGE,),
+    "w/<slug:slug>/tools/<slug:tool_name>/": (PAGE,),
+    "w/<slug:slug>/limits/": (PAGE,),
+    "w/<slug:slug>/limits/add/": (PAGE_ACT,),
+    "w/<slug:slug>/limits/<int:limit_id>/": (page("GET", stranger=404, viewer=403), PAGE_ACT),
+    "w/<slug:slug>/limits/<int:limit_id>/remove/": (PAGE_ACT,),
     "w/<slug:slug>/workers/": (PAGE,),
     "w/<slug:slug>/settings/tokens/": (page("GET", stranger=404, viewer=403),),
     "w/<slug:slug>/settings/tokens/<str:digest>/revoke/": (PAGE_ACT,),
@@ -166,6 +180,7 @@ def world() -> World:
     step = Step.objects.create(run=run, key="s#0", kind="step", name="s", status="running", started_at=timezone.now())
     document = Document.objects.create(workspace=home, title="A text", text="Words.", size=6, digest="d")
     make_agent(home, "helper")
+    limit = Limit.objects.create(workspace=home, name="host:*", amount=1)
     set_secret(workspace=home, name="helper", value="not for everybody", by=None)
     stranger, viewer = make_user(abroad, Role.ADMIN), make_user(home, Role.VIEWER)
     member = make_user(home)
@@ -180,6 +195,8 @@ def world() -> World:
             "step_id": str(step.pk),
             "document_id": str(document.pk),
             "approval_id": str(make_approval(run).pk),
+            "limit_id": str(limit.pk),
+            "tool_name": "web_fetch",
             "name": "helper",
             "token": "no-such-link",
             "digest": target.digest,
@@ -251,6 +268,7 @@ def _state() -> tuple[Any, ...]:
         list(Approval.objects.values_list("id", "status")),
         list(Document.objects.order_by("pk").values_list("id", "title")),
         list(AuthToken.objects.order_by("pk").values_list("digest", "scopes", "expiry")),
+        list(Limit.objects.order_by("pk").values_list("name", "amount")),
         list(Secret.objects.order_by("pk").values_list("name", "token")),
         list(Workspace.objects.order_by("pk").values_list("slug", "name", "approval_policy", "approval_hours")),
     )

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from tools.models.limit import is_covered
+
 TOLERANCE = 0.03
 """Share of the period by which a call may begin late: what is given up of the rate for never exceeding it."""
 LEAST_TOLERANCE, MOST_TOLERANCE = 0.03, 0.5
@@ -47,7 +49,7 @@ class Rule:
         """Whether a call of this workspace counts for this limit under this name."""
         if self.workspace_id not in (None, workspace_id):
             return False
-        return key.startswith(self.name[:-1]) if self.name.endswith("*") else key == self.name
+        return is_covered(key, self.name)
 
 
 def rules_for(rules: Iterable[Rule], workspace_id: int, keys: Iterable[str]) -> list[tuple[Rule, str]]:

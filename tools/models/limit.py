@@ -65,6 +65,26 @@ class Limit(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def words(self) -> str:
+        """Say what it allows."""
+        said = []
+        if self.amount is not None:
+            burst = f", {self.burst} together after a rest" if self.burst > 1 else ""
+            said.append(f"{self.amount:,} {self.unit} in {self.period:g} s{burst}")
+        if self.at_once is not None:
+            said.append(f"{self.at_once:,} at once")
+        return "; ".join(said)
+
+    def covers(self, key: str) -> bool:
+        """Whether calls of this name count for it, as far as the name goes."""
+        return is_covered(key, self.name)
+
+
+def is_covered(key: str, name: str) -> bool:
+    """Whether a name that calls count for is the one of a limit, or begins as one that ends in `*`."""
+    return key.startswith(name[:-1]) if name.endswith("*") else key == name
+
 
 class LimitClock(models.Model):
     """The rate of one name under a limit: `next_at` is when the next call would begin if all went on at full rate."""

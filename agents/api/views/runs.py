@@ -6,6 +6,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 from django.http import Http404
+from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.exceptions import ParseError
@@ -14,10 +15,12 @@ from rest_framework.response import Response
 
 from agents.api.pagination import newest
 from agents.api.serializers import Decision, NewRun, RunOut, RunPage, RunQuery, run_address, show_run
+from agents.api.tool_serializers import RunFull, WaitOut
 from agents.api.views.base import ApiView
 from agents.models import Agent, Run, Workspace
 from agents.services import runs as services
 from agents.services.finding import RunFilter, find_runs
+from agents.services.waits import describe_waits
 
 MAX_KEY = 200
 _KEY_HEADER = OpenApiParameter(
@@ -73,10 +76,12 @@ class RunsView(ApiView):
 class RunView(ApiView):
     """One run."""
 
-    @extend_schema(operation_id="get_run", responses=RunOut)
+    @extend_schema(operation_id="get_run", responses=RunFull)
     def get(self, request: Request, run_id: UUID) -> Response:
-        """Give a run."""
-        return Response(show_run(find_run(self.workspace(), run_id)))
+        """Give a run, and what it waits for."""
+        run = find_run(self.workspace(), run_id)
+        waits = WaitOut(describe_waits(run, timezone.now()), many=True).data
+        return Response({**show_run(run), "waits": waits})
 
 
 class RunVerbView(ApiView):

@@ -7,7 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agents.api.authentication import TokenManages
-from agents.api.serializers import NewSecret, SecretOut, SecretPage
+from agents.api.tool_serializers import NewSecret, SecretOut, SecretPage
 from agents.api.views.base import ApiView
 from agents.services import secrets as services
 

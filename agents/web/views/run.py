@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from agents.models import ENDED, Role, Run, RunStatus, Step, StepStatus, WaitKind, Wanted
 from agents.services import runs as services
+from agents.services.waits import in_words, waits_of
 from agents.web import asked, detail, queries, timeline
 from agents.web.forms import DecisionForm
 from agents.web.place import Place, act, back, in_workspace, render, render_part
@@ -40,7 +41,7 @@ def _context(request: HttpRequest, place: Place, run_id: UUID) -> dict[str, Any]
     # The run first: the socket resumes from its last event, so that whatever is read later comes twice, never not.
     run = queries.run_of(place.workspace, run_id)
     steps, hidden = queries.steps_of(run, everything="all" in request.GET)
-    waits = queries.waits_of(run) if run.status not in ENDED else []
+    waits = waits_of(run)
     now = timezone.now()
     key = request.GET.get("step", "")[:500]
     answer = detail.describe_answer(run)
@@ -53,6 +54,7 @@ def _context(request: HttpRequest, place: Place, run_id: UUID) -> dict[str, Any]
         "timeline": timeline.make_timeline(run, steps, queries.phase_events(run), now=now, hidden=hidden),
         "now": now,
         "waits": waits,
+        "waiting": [in_words(wait, now) for wait in waits if wait.kind == WaitKind.SLOT],
         "decisions": detail.decisions_of(waits),
         "cards": asked.cards_of(queries.waiting_approvals(place.workspace, run)),
         "tainted_by": tainted_by,

@@ -34,7 +34,7 @@ def test_starts_a_workflow_and_says_where_it_is(api: Client, workspace: Workspac
     assert response["Location"] == run["links"]["self"] == f"{RUNS}/{run['id']}"
     assert (run["status"], run["workflow"], run["agent"]) == ("queued", "api_echo", None)
     assert (run["input"], run["priority"], run["tags"]) == ({"goal": "hello"}, 2, ["a", "b"])
-    assert api.get(response["Location"]).json() == run
+    assert api.get(response["Location"]).json() == {**run, "waits": []}
     assert Run.objects.get().workspace == workspace
 
 
