@@ -8,6 +8,7 @@ from agents.engine.artifacts import FileArtifacts
 from agents.engine.partials import DatabasePartials
 from agents.engine.ports import Ports
 from agents.llm.port import ModelAccess
+from agents.queue.messages import call_message
 from agents.services.artifacts import RunFiles
 from agents.services.documents import find_passages
 from agents.services.policies import approval_policy
@@ -36,4 +37,5 @@ def make_ports() -> Ports:
         ),
         partials=DatabasePartials(),
         artifacts=artifacts,
+        processes=call_message,
     )

@@ -237,6 +237,9 @@ class WorkflowTest:
         if row.status not in ENDED:
             row.wanted = "cancel"
 
+    async def is_called(self, token: UUID) -> bool:
+        return False
+
     def lease_left(self) -> float:
         return self.lease_seconds
 

@@ -56,6 +56,8 @@ HEARTBEAT_SECONDS = env.float("HEARTBEAT_SECONDS", default=2.0)
 GRACE_SECONDS = env.float("GRACE_SECONDS", default=20.0)
 WORKFLOW_MODULES: list[str] = env.list("WORKFLOW_MODULES", default=[])
 TOOL_MODULES: list[str] = env.list("TOOL_MODULES", default=[])
+# Memory that a tool with a process of its own may take, in MB, unless it declares another figure.
+TOOL_MEMORY_MB = env.int("TOOL_MEMORY_MB", default=512)
 # Networks (CIDR) that outbound requests may reach although they are private.
 ALLOWED_NETWORKS: list[str] = env.list("ALLOWED_NETWORKS", default=[])
 

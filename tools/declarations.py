@@ -24,6 +24,7 @@ LimitKeys = Callable[[Mapping[str, Any]], list[str]]
 """Gives the names of the limits that a call counts for, from its arguments."""
 
 MAX_BATCH = 10_000
+LEAST_MEMORY, MOST_MEMORY = 16, 1_048_576
 MAX_WINDOW = 10.0
 MAX_AGE = 30 * 86_400.0
 MAX_KEY = 200
@@ -73,6 +74,7 @@ class Declaration:
     cache: float = 0.0
     batch: Batch | None = None
     isolation: Isolation | None = None
+    memory: int = 0
     approval: Approval = "when_tainted"
     per_run: bool = False
 
@@ -86,6 +88,11 @@ class Declaration:
             raise BadTool(f"{origin} declares timeout={self.timeout!r}; it is a number of seconds over 0.")
         check_cache(origin, self.cache, self.effect)
         check_approval(origin, self.approval)
+        check_memory(origin, self.memory, self.isolation)
+        if self.isolation == "process" and self.batch is not None:
+            raise BadTool(f"{origin} declares a batch and isolation='process'; each call has a process of its own.")
+        if self.isolation == "process" and self.durable:
+            raise BadTool(f"{origin} is durable and isolation='process'; the workflow carries it out.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +161,17 @@ def check_cache(origin: str, cache: float, effect: str) -> None:
         raise BadTool(f"{origin} declares cache={cache!r}; it is a number of seconds, at most {MAX_AGE:,.0f}.")
     if cache and effect != "none":
         raise BadTool(f"{origin} declares cache={cache:g} and effect={effect!r}; only what has no effect may be kept.")
+
+
+def check_memory(origin: str, memory: int, isolation: Isolation | None) -> None:
+    """Raise BadTool unless a tool may have `memory` MB: only a process of its own can be bounded. 0 is the default."""
+    if memory and isolation != "process":
+        raise BadTool(
+            f"{origin} declares memory={memory!r}; only a tool with isolation='process' has a bound of its own."
+        )
+    if memory and not LEAST_MEMORY <= memory <= MOST_MEMORY:
+        bounds = f"from {LEAST_MEMORY} to {MOST_MEMORY:,}"
+        raise BadTool(f"{origin} declares memory={memory!r}; it is a number of MB {bounds}.")
 
 
 def check_choice(origin: str, option: str, value: str, choices: Any) -> None:

@@ -49,6 +49,7 @@ class Tool:
     cache: float = 0.0
     batch: Batch | None = None
     isolation: Isolation = "thread"
+    memory: int = 0
     approval: Approval = "when_tainted"
     per_run: bool = False
     handler: Handler = field(init=False, repr=False, compare=False)
@@ -138,6 +139,7 @@ def tool(
     cache: float = 0.0,
     batch: Batch | None = None,
     isolation: Isolation | None = None,
+    memory: int = 0,
     approval: Approval = "when_tainted",
     per_run: bool = False,
     into: Registry = registry,
@@ -154,7 +156,9 @@ def tool(function: F | None = None, /, **options: Any) -> F | Callable[[F], F]:
     `limits` names the limits its calls count for besides `tool:<name>`, with arguments in braces: `["host:{host}"]`.
     `cache` is for how many seconds a result serves equal calls of the same workspace (and run, if `per_run`). With
     `batch` the function takes a list of calls. `isolation` is where it runs, by default where its kind of function
-    belongs. `approval` says when a person has to allow a call.
+    belongs; with "process" it runs outside of the worker, on any machine of the queue `tools`, is killed when its time
+    is over, may take `memory` MB (by default what the settings say) and holds nobody up. `approval` says when a person
+    has to allow a call.
     """
     if function is not None:
         return _register(function)
@@ -199,6 +203,7 @@ def make_tool(function: Callable[..., Any], **options: Any) -> Tool:
         cache=declared.cache,
         batch=declared.batch,
         isolation=_isolation(origin, function, declared.isolation),
+        memory=declared.memory,
         approval=declared.approval,
         per_run=declared.per_run,
     )
@@ -213,7 +218,7 @@ def _isolation(origin: str, function: Callable[..., Any], declared: Isolation | 
     if declared is None:
         return natural
     check_choice(origin, "isolation", declared, Isolation)
-    if declared != natural:
+    if declared not in (natural, "process"):
         raise BadTool(f"{origin} declares isolation={declared!r}; what runs this function is {natural!r}.")
     return declared
 

@@ -184,6 +184,13 @@ class ToolContext(Protocol):
         """Find the passages of the workspace's documents that are most like the query."""
         ...
 
+    def progress(self, text: str, done: float | None = None) -> None:
+        """Tell how far the call has come, in words, and as a share of the whole (0 to 1) if that is known.
+
+        It appears in the run's log, at most once a second. From any thread, and without waiting for anything.
+        """
+        ...
+
     async def sleep(self, seconds: float) -> None:
         """Pause this call. Only short pauses fit here; a long one belongs to the workflow (ctx.sleep)."""
         ...

@@ -196,7 +196,7 @@ async def _abandon(x: Execution, branches: Sequence[tuple[Branch, Scope]]) -> No
 
 
 async def _forsake(x: Execution, paths: Sequence[str]) -> None:
-    """Cancel the sub-runs of dropped branches and withdraw their questions.
+    """Cancel the sub-runs of dropped branches, end their processes and withdraw their questions.
 
     Also in a replay, as the worker may have died before it came to that.
     """
@@ -209,6 +209,8 @@ async def _forsake(x: Execution, paths: Sequence[str]) -> None:
         x.trust_change().withdrawn.extend(asked)
         for key in asked:
             update_step(x, x.steps[key], status="interrupted", finished_at=x.stamp())
+    for key in [key for key in x.calls if key.startswith(tuple(paths)) and x.steps[key].status == "running"]:
+        x.close_step(key, "Another branch was done first.")
     called = [
         decode(record.input)["run"]
         for key, record in x.steps.items()

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
 from agents.engine.artifacts import keep_file
-from agents.engine.canonical import digest
+from agents.engine.canonical import JSON, digest
 from agents.engine.errors import NeedsApproval, Permanent, StepFailed
+from agents.engine.handover import call_in_process
 from agents.engine.messages import ToolCall, ToolResult
 from agents.engine.permitting import Leave, permitted
 from agents.engine.plans import Attempt, Plan
-from agents.engine.ports import CallInfo, ToolSpec
+from agents.engine.ports import CallInfo, Progress, ToolSpec
+from agents.engine.progress import PROGRESS, Pace, progress_data
 from agents.engine.retry import Retry
 from agents.engine.stepping import perform
 
@@ -40,10 +43,14 @@ async def call_tool(
 
 async def _perform(x: Execution, scope: Scope, leave: Leave, retry: Retry | None, timeout: float | None) -> ToolResult:
     call, spec = leave.call, tool_spec(x, leave.call.name)
+    seconds = timeout if timeout is not None else (spec.timeout if spec else None)
+    is_elsewhere = spec is not None and spec.isolation == "process" and x.host.ports.processes is not None
 
     async def execute(attempt: Attempt) -> ToolResult:
         if spec is None:
             raise Permanent(f"There is no tool named {call.name!r}.", "UnknownTool")
+        if is_elsewhere:
+            return await call_in_process(x, spec, attempt, timeout=seconds or spec.timeout, is_approved=leave.is_given)
         info = call_info(x, attempt, is_approved=leave.is_given)
         return await x.host.ports.tools.call(call.name, dict(call.arguments), info)
 
@@ -56,9 +63,10 @@ async def _perform(x: Execution, scope: Scope, leave: Leave, retry: Retry | None
         label=spec.kind if spec else "act",
         effect=spec.effect if spec else "none",
         retry=retry or (spec.retry if spec else None) or RETRY,
-        timeout=timeout if timeout is not None else (spec.timeout if spec else None),
-        begins_itself=spec is not None,
+        timeout=seconds,
+        begins_itself=spec is not None and not is_elsewhere,
         taints=spec is not None and spec.trust == "untrusted",
+        is_elsewhere=is_elsewhere,
     )
     key, outcome = await perform(x, scope, plan, execute)
     return ToolResult.from_json({**outcome, "call_id": call.id, "name": call.name}, key)
@@ -95,4 +103,21 @@ def call_info(x: Execution, attempt: Attempt, *, is_approved: bool = False) -> C
         begin=begin,
         wait_until=wait_until,
         keep=partial(keep_file, x, attempt),
+        progress=_progress_of(x, attempt),
     )
+
+
+def _progress_of(x: Execution, attempt: Attempt) -> Progress:
+    """Give what logs how far a call has come; a tool may tell from a thread, and more often than anybody reads."""
+    loop, pace = asyncio.get_running_loop(), Pace()
+
+    def log(data: JSON) -> None:
+        step = x.open.get(attempt.key)
+        if not x.sealed and step is not None and step.record.attempt == attempt.number:
+            x.log(PROGRESS, data)
+
+    def progress(text: str, done: float | None) -> None:
+        if pace.is_time():
+            loop.call_soon_threadsafe(log, progress_data(attempt.key, attempt.number, text, done))
+
+    return progress

@@ -11,9 +11,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
-from agents.engine.canonical import JSON, decode, encode
+from agents.engine.canonical import JSON, decode, encode, recorded
 from agents.engine.database_clock import database_now
 from agents.engine.journal.store import child_outcome
 from agents.engine.journal.transitions import concerns, is_due, met
@@ -22,7 +22,7 @@ from agents.engine.ranking import next_rank
 from agents.engine.records import ON_CANCEL, WaitRecord
 from agents.engine.registry import cancel_handler
 from agents.engine.scope import is_superseded_with
-from agents.models import ENDED, Inbox, Run, RunEvent, RunStatus, Step, StepStatus, Wait, WaitKind, Wanted
+from agents.models import ENDED, Inbox, ProcessCall, Run, RunEvent, RunStatus, Step, StepStatus, Wait, WaitKind, Wanted
 
 NOT_BEFORE = "not_before"
 """Name of the timer of a run that was accepted for later."""
@@ -165,7 +165,7 @@ def _take_end_back(run: Run, parent_id: UUID) -> None:
     if parent is None or not is_free or parent.wanted == Wanted.CANCEL or not told.delete()[0]:
         raise CannotDo("The run it belongs to has learned of its end; retry that one.")
     for wait in Wait.objects.filter(run_id=parent.id):
-        if concerns(_record(wait), run.parent_key):
+        if concerns(wait_record(wait), run.parent_key):
             Wait.objects.filter(pk=wait.pk).update(needed=F("needed") + 1)
 
 
@@ -209,6 +209,7 @@ def _cancel_one(run: Run, by: str) -> bool:
             _ask(run, Wanted.CANCEL, "run_cancel_requested", by)
         return True
     Wait.objects.filter(run_id=run.id).delete()
+    _drop_calls(run)
     run.status, run.reason, run.finished_at = RunStatus.CANCELLED, "cancelled", database_now()
     log(run, "run_cancel_requested", {"by": by})
     log(run, "run_cancelled", {})
@@ -221,16 +222,30 @@ def _cancel_one(run: Run, by: str) -> bool:
 def end_as_failed(run: Run, error: dict[str, JSON]) -> None:
     """End a run whose worker is gone, under the lock of its row; its open steps were interrupted."""
     now = database_now()
-    open_steps = Step.objects.filter(run_id=run.id, status=StepStatus.RUNNING, superseded=False)
-    interrupted: Any = {"type": "Interrupted", "message": "The run ended while this step was running."}
-    open_steps.filter(effect="unsafe").update(status=StepStatus.UNKNOWN, finished_at=now, error=interrupted)
-    open_steps.update(status=StepStatus.INTERRUPTED, finished_at=now, error=interrupted)
+    _interrupt(Step.objects.filter(run_id=run.id))
+    ProcessCall.objects.filter(run_id=run.id).delete()
     log(run, "run_failed", {"error": error})
     run.status, run.reason, run.error = RunStatus.FAILED, f"failed: {error['message']}"[:300], error
     run.worker_id, run.wanted, run.finished_at, run.suspect = None, Wanted.NONE, now, False
     run.epoch += 1
     save(run)
     _tell_parent(run, error=error)
+
+
+def _drop_calls(run: Run) -> None:
+    """End the processes that work for a run: whoever sees to them finds their rows gone."""
+    if keys := list(ProcessCall.objects.filter(run_id=run.id).values_list("key", flat=True)):
+        ProcessCall.objects.filter(run_id=run.id).delete()
+        _interrupt(Step.objects.filter(run_id=run.id, key__in=keys))
+
+
+def _interrupt(steps: QuerySet[Step]) -> None:
+    """Say of those steps that still run that their run has ended."""
+    now = database_now()
+    running = steps.filter(status=StepStatus.RUNNING, superseded=False)
+    interrupted: Any = {"type": "Interrupted", "message": "The run ended while this step was running."}
+    running.filter(effect="unsafe").update(status=StepStatus.UNKNOWN, finished_at=now, error=interrupted)
+    running.update(status=StepStatus.INTERRUPTED, finished_at=now, error=interrupted)
 
 
 def _make_good(run: Run) -> None:
@@ -284,7 +299,7 @@ def _wake(run: Run, names: Iterable[str]) -> None:
     run.wakes += 1
     if run.status == RunStatus.WAITING:
         waits = list(Wait.objects.filter(run_id=run.id))
-        left = [met(_record(wait), names) for wait in waits]
+        left = [met(wait_record(wait), names) for wait in waits]
         if is_due(left):
             Wait.objects.filter(run_id=run.id).delete()
             run.status, run.reason = RunStatus.QUEUED, "woken"
@@ -296,7 +311,8 @@ def _wake(run: Run, names: Iterable[str]) -> None:
     save(run)
 
 
-def _record(wait: Wait) -> WaitRecord:
+def wait_record(wait: Wait) -> WaitRecord:
+    """Give a wait as the pure functions of the transitions take it."""
     return WaitRecord(
         kind=wait.kind,  # type: ignore[arg-type]  # the column's CHECK holds it to these kinds
         key=wait.key,
@@ -324,6 +340,16 @@ def _end_pause(run: Run) -> None:
 
 def _is_paused(run: Run) -> bool:
     return run.status == RunStatus.WAITING and Wait.objects.filter(run_id=run.id, kind=WaitKind.PAUSED).exists()
+
+
+def note(run: Run, kind: str, data: JSON) -> None:
+    """Write to the log of a run, under the lock of its row; if it has a worker, leave that to it."""
+    if run.status == RunStatus.RUNNING:
+        run.wakes += 1
+        Inbox.objects.create(run_id=run.id, name="log", token=uuid4().hex, data=[kind, recorded(data)])
+    else:
+        log(run, kind, data)
+    save(run)
 
 
 def log(run: Run, kind: str, data: JSON) -> None:

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from agents.engine import control, leases, reaping, suspects
+from agents.engine import control, leases, process_calls, reaping, suspects
 from agents.engine.clock import WorkerClock
 from agents.engine.context import Context
 from agents.engine.directory import agent_config, resolve_target
@@ -162,6 +162,9 @@ class Driver:
 
     def cancel_child(self, run_id: str) -> None:
         self._spawn(self._threads.chore(lambda: control.cancel(UUID(run_id), by="its parent")))
+
+    async def is_called(self, token: UUID) -> bool:
+        return await self._threads.chore(process_calls.is_open, token)
 
     def lease_left(self) -> float:
         return self._membership.lease_left

@@ -23,6 +23,7 @@ MAX_REASON = 300
 _PHRASES = {
     "changed": "workflow changed at {}: reuse or run again?",
     "unknown": "outcome of {} unknown: done, retry or give up?",
+    "process": "waiting for a process of its own: {}",
     "worker": "waiting for a worker that knows the workflow {}",
     "person": "waiting for a person: {}",
     "event": "waiting: event {}",
@@ -69,7 +70,7 @@ def cancelled(x: Execution) -> Change:
 
 def parked(x: Execution, waits: Sequence[WaitRecord]) -> Change:
     """Let the run wait without a worker."""
-    reason = _reason(waits)
+    reason = reason_of(waits)
     listed = [{"kind": w.kind, "key": w.key, "due_at": w.due_at.isoformat() if w.due_at else None} for w in waits[:20]]
     kind = "run_paused" if any(wait.kind == "paused" for wait in waits) else "run_waiting"
     x.log(kind, {"reason": reason, "waits": listed})
@@ -79,9 +80,10 @@ def parked(x: Execution, waits: Sequence[WaitRecord]) -> Change:
 
 
 def released(x: Execution, reason: str) -> Change:
-    """Give the run back to the queue; its open steps were interrupted, which is not their fault."""
+    """Give the run back to the queue; steps that it executes were interrupted, which is not their fault."""
     for key, step in x.open.items():
-        x.log("step_interrupted", {"key": key, "attempt": step.record.attempt, "reason": reason})
+        if not step.is_elsewhere:
+            x.log("step_interrupted", {"key": key, "attempt": step.record.attempt, "reason": reason})
     x.log("run_queued", {"reason": reason})
     change = x.change()
     change.ending = Release(reason)
@@ -118,9 +120,15 @@ def _close_open_steps(x: Execution) -> None:
         put_step(x, step.record.follow(status=status, finished_at=x.stamp(), error=encode(error)))
         change.streamed.append(key)
         x.log("step_interrupted", {"key": key, "attempt": step.record.attempt, "status": status})
+        x.drop_call(key)
+    for key in list(x.calls):
+        # The run ends before its code has come to this step again.
+        if x.steps[key].status == "running":
+            x.close_step(key, "The run ended while this step was running.")
+        x.drop_call(key)
 
 
-def _reason(waits: Sequence[WaitRecord]) -> str:
+def reason_of(waits: Sequence[WaitRecord]) -> str:
     """Say in words what the run waits for, the most telling first."""
     phrases: list[str] = []
     if any(wait.kind == "paused" for wait in waits):

@@ -7,6 +7,7 @@ EngineError
 ├── Permanent             a step says that another attempt is useless
 ├── NoEffect              an unsafe step says that it surely did nothing
 │   └── NeedsApproval     … since a person has to allow it first
+├── Interrupted           an attempt was ended by a stop of its worker: not its fault
 ├── LoopBlocked           a step kept the event loop, and all runs of its worker, from going on
 ├── WorkflowError         the workflow's code is wrong
 │   ├── UnknownWorkflow
@@ -64,6 +65,10 @@ class NoEffect(EngineError):
 
 class NeedsApproval(NoEffect):
     """A tool found out that a person has to allow this call first; nothing was done. The message says why."""
+
+
+class Interrupted(EngineError):
+    """An attempt was ended for reasons of the machine's; another one takes its place, and none is used up."""
 
 
 class LoopBlocked(EngineError):

@@ -12,11 +12,14 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
+from uuid import UUID
 
 from agents.engine.branches import Branches
+from agents.engine.call_records import CallsChange
 from agents.engine.canonical import JSON, decode, encode
 from agents.engine.endings import cancelled, failed, parked, released, succeeded
 from agents.engine.errors import LeaseLost, Sealed
+from agents.engine.handover import token_of
 from agents.engine.host import Host
 from agents.engine.journal.store import Unwritable
 from agents.engine.marks import mark_of
@@ -80,7 +83,11 @@ class Execution:
         self._linger_until = 0.0
         self._last_stamp = max((s.finished_at or s.started_at for s in self.steps.values()), default=claimed.created_at)
         self._main: asyncio.Task[Any] | None = None
+        self.calls: dict[str, UUID] = {}
+        """The tokens of attempts that may be in a process of their own, by the key of their step."""
         if history:
+            began = ((key, s) for key, s in history.steps.items() if s.kind == "tool" and s.status == "running")
+            self.calls = {key: token_of(claimed.id, step) for key, step in began}
             self._take_messages(history)
 
     @property
@@ -115,7 +122,7 @@ class Execution:
             return await self._leave(released(self, self._give_back_reason))
         if self.known_wakes > self.seen_wakes or self._has_news:
             self._has_news = False
-            await self._read_inbox()
+            await self.read_inbox()
             self._signal.set()
             return False
         return self.branches.busy == 0 and await self._rest()
@@ -183,7 +190,7 @@ class Execution:
         self._drop()
         if self.known_wakes > self.seen_wakes:
             # Who asked for it is told by a message.
-            await self._read_inbox()
+            await self.read_inbox()
         await self._end(cancelled(self))
         return True
 
@@ -213,7 +220,7 @@ class Execution:
         while self.wanted != "cancel":
             if await self._park([wait]):
                 return
-            await self._read_inbox()
+            await self.read_inbox()
         await self._cancel()
 
     async def fail_unstarted(self, error: Exception) -> None:
@@ -267,6 +274,8 @@ class Execution:
             if key == record.key or (step.started_at > after and is_superseded_with(key, record.key))
         ]
         self.change().superseded += keys
+        for key in keys:
+            self.drop_call(key)
         self.log("run_retried", {"superseded": keys})
         self.give_back(f"run again from {record.key}")
 
@@ -279,7 +288,8 @@ class Execution:
                 self.branches.resume(gate)
         self._signal.set()
 
-    async def _read_inbox(self) -> None:
+    async def read_inbox(self) -> None:
+        """Take what others have told the run."""
         history = await self.host.load_messages(self.id)
         self._take_messages(history)
         self.notice(history.wakes, history.wanted)
@@ -337,16 +347,23 @@ class Execution:
 
     def close_step(self, key: str, why: str) -> None:
         """Record that a step of an abandoned branch was interrupted; nobody will ask for its outcome."""
-        step = self.open.pop(key)
+        step = self.open.pop(key, None)
+        known = self.steps[key] if step is None else step.record
         record = update_step(
             self,
-            step.record,
-            status="unknown" if step.record.effect == "unsafe" else "interrupted",
+            known,
+            status="unknown" if known.effect == "unsafe" else "interrupted",
             finished_at=self.stamp(),
             error=encode({"type": "Abandoned", "message": why}),
         )
         self.change().streamed.append(key)
+        self.drop_call(key)
         self.log("step_interrupted", {"key": key, "attempt": record.attempt, "reason": why})
+
+    def drop_call(self, key: str) -> None:
+        """Let nobody wait for the process of a step any more: it is ended, and what it still says is not heard."""
+        if (token := self.calls.pop(key, None)) is not None:
+            self.calls_change().dropped.append(token)
 
     def stamp(self) -> datetime:
         """Give the time for a record; it never goes back within a run, so that it orders the steps."""
@@ -367,6 +384,13 @@ class Execution:
         if change.trust is None:
             change.trust = TrustChange()
         return change.trust
+
+    def calls_change(self) -> CallsChange:
+        """Give the part of that change which is about calls that have a process of their own."""
+        change = self.change()
+        if change.calls is None:
+            change.calls = CallsChange()
+        return change.calls
 
     def _new_change(self) -> Change:
         claimed = self.claimed

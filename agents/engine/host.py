@@ -46,6 +46,10 @@ class Host(Protocol):
         """Cancel a sub-run that nobody waits for any more."""
         ...
 
+    async def is_called(self, token: UUID) -> bool:
+        """Tell whether a process of its own executes the attempt with this token, or is to."""
+        ...
+
     def lease_left(self) -> float:
         """Give the seconds for which this worker's lease surely still holds."""
         ...

@@ -67,6 +67,12 @@ def register_worker(*, queue: str, slots: int, lease: float, host: str = "") -> 
     )
 
 
+def wake_worker(worker_id: int) -> bool:
+    """Let a worker that took leave count as living again; False if its row can't be used any more."""
+    resting = Worker.objects.filter(pk=worker_id, state=WorkerState.STOPPED)
+    return resting.update(state=WorkerState.ALIVE, stopped_at=None, seen=database_seconds()) == 1
+
+
 def heartbeat(worker_id: int, *, busy: int) -> bool:
     """Renew the lease; False means that others have declared this worker dead."""
     seen: float | RawSQL = time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -20,6 +20,7 @@ class Plan:
 
     `name` is counted in the scope, `title` is shown; `input` is JSON for the record; `timeout` in seconds.
     `begins_itself` says that the executor may wait, even parked, before it acts, and calls Attempt.begin when it does.
+    `is_elsewhere` says that another process executes its attempts, and that a run which comes back waits on for it.
     `taints` says that strangers may have written what comes out of it.
     """
 
@@ -34,6 +35,7 @@ class Plan:
     timeout: float | None = None
     begins_itself: bool = False
     taints: bool = False
+    is_elsewhere: bool = False
 
 
 async def _has_begun() -> None:
@@ -45,7 +47,8 @@ class Attempt:
     """One attempt, as the function that executes it sees it. It may leave its usage and artifacts here.
 
     `begin` records the start and, of an unsafe step, commits it; the step's time runs from there. What an executor did
-    before does not count: if its run leaves the worker, it is called anew, in the same attempt.
+    before does not count: if its run leaves the worker, it is called anew, in the same attempt. `is_new` is False for
+    one that another process is at already.
     """
 
     key: str
@@ -56,6 +59,7 @@ class Attempt:
     usage: Usage | None = None
     artifact: ArtifactRecord | None = None
     begin: Callable[[], Awaitable[None]] = _has_begun
+    is_new: bool = True
 
     @property
     def idempotency_key(self) -> str:
@@ -71,7 +75,7 @@ class OpenStep:
     """A step that is being executed, its latest record, and the text it has streamed.
 
     `is_over` says that this attempt has ended, though its end may not be committed yet; `has_begun` is False while the
-    executor of a step that begins itself still waits.
+    executor of a step that begins itself still waits; one that `is_elsewhere` goes on when its run leaves the worker.
     """
 
     record: StepRecord
@@ -79,6 +83,7 @@ class OpenStep:
     deadline: float | None = None
     is_over: bool = False
     has_begun: bool = True
+    is_elsewhere: bool = False
 
     @property
     def is_unsafe(self) -> bool:

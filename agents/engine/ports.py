@@ -24,7 +24,7 @@ class ToolSpec:
     """A tool as the engine and the model see it. `parameters` is a JSON schema, `timeout` in seconds.
 
     `durable` marks a tool whose work the workflow carries out: "sleep" by ctx.sleep, "ask" by ctx.ask, "crawl" by a
-    step for each page.
+    step for each page. `isolation` is where it runs; in a process of its own it may take `memory` MB.
     """
 
     name: str
@@ -36,6 +36,8 @@ class ToolSpec:
     timeout: float = 60.0
     retry: Retry | None = None
     durable: Literal["", "sleep", "ask", "crawl"] = ""
+    isolation: Literal["async", "thread", "process"] = "async"
+    memory: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,14 @@ Keep = Callable[[str, bytes, str], Awaitable[JSON]]
 """Keeps a file of the run with the step: name, content, media type. One for each step."""
 
 
+Progress = Callable[[str, float | None], None]
+"""Tells how far a call has come: in words, and as a share of the whole if that is known. From any thread."""
+
+
+def tell_nobody(text: str, done: float | None) -> None:
+    """Stand for a call whose progress nobody follows."""
+
+
 async def keep_nothing(name: str, content: bytes, media_type: str) -> JSON:
     """Stand for a step with which no file is kept."""
     raise Permanent("No file can be kept here.", "NoArtifact")
@@ -104,6 +114,7 @@ class CallInfo:
     begin: Callable[[], Awaitable[float | None]] = _begin_at_once
     wait_until: Callable[[datetime, str], Awaitable[None]] = _never_wait
     keep: Keep = keep_nothing
+    progress: Progress = tell_nobody
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,11 +191,16 @@ class ArtifactStore(Protocol):
         ...
 
 
+CallMessage = Callable[[UUID, float], str]
+"""Makes the task that executes the call of a token within so many seconds, as the queue of such tasks carries it."""
+
+
 @dataclass(slots=True)
 class Ports:
-    """All ports of one worker process."""
+    """All ports of one worker process. Without `processes`, every tool is called in the worker itself."""
 
     model: ModelPort
     tools: ToolPort
     partials: PartialSink
     artifacts: ArtifactStore
+    processes: CallMessage | None = None

@@ -1,4 +1,4 @@
-"""What becomes of the runs of workers that are gone or silent.
+"""What becomes of the runs, and of the calls in processes, of workers that are gone or silent.
 
 A process that is gone has left marks on this machine: what was on its processor and in its threads is suspect of having
 ended it. Suspects run alone, one to a worker, until they have proven themselves; three crashes of a run that was alone
@@ -17,7 +17,7 @@ from uuid import uuid4
 
 from django.db import connection, transaction
 
-from agents.engine import control
+from agents.engine import control, process_calls
 from agents.engine.connecting import end_hanging_sessions
 from agents.engine.database_clock import database_now, database_seconds
 from agents.engine.leases import LIVING, host_id, process_start
@@ -61,8 +61,9 @@ def reap(*, silent_too: bool = True, watched: Watched = NOTHING_WATCHED) -> int:
             end_hanging_sessions(worker.lease)
             _declare_dead(worker)
     # Also of those who were declared dead by a reaper that died before it queued their runs.
-    gone = _holders() - set(Worker.objects.filter(state__in=LIVING).values_list("pk", flat=True))
-    return requeue(Run.objects.filter(worker__in=gone), WORKER_DIED) if gone else 0
+    holders = _holders() | process_calls.holders()
+    gone = holders - set(Worker.objects.filter(state__in=LIVING).values_list("pk", flat=True))
+    return requeue(Run.objects.filter(worker__in=gone), WORKER_DIED) + process_calls.lose(gone) if gone else 0
 
 
 def _holders() -> set[int | None]:

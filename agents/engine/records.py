@@ -10,12 +10,13 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple, TypeAlias
 from uuid import UUID
 
+from agents.engine.call_records import CallsChange
 from agents.engine.trust_records import TrustChange
 
 Status = Literal["queued", "running", "waiting", "succeeded", "failed", "cancelled"]
 WantedFlag = Literal["", "pause", "cancel"]
 StepState = Literal["running", "retrying", "succeeded", "failed", "interrupted", "unknown"]
-WaitKindName = Literal["timer", "child", "event", "person", "slot", "worker", "paused", "changed", "unknown"]
+WaitKindName = Literal["timer", "child", "event", "person", "slot", "worker", "process", "paused", "changed", "unknown"]
 ON_CANCEL = "on_cancel"
 """Key under which a cancelled run's handler is its sub-run."""
 ENDED: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
@@ -272,6 +273,7 @@ class Change:
     superseded: list[str] = field(default_factory=list)
     streamed: list[str] = field(default_factory=list)
     trust: TrustChange | None = None
+    calls: CallsChange | None = None
     ending: Ending | None = None
 
     def absorb(self, newer: Change) -> None:
@@ -282,6 +284,8 @@ class Change:
             getattr(self, name).extend(getattr(newer, name))
         if newer.trust is not None:
             self.trust = newer.trust.after(self.trust)
+        if newer.calls is not None:
+            self.calls = newer.calls.after(self.calls)
         self.ending = newer.ending or self.ending
 
 

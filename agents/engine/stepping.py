@@ -14,6 +14,7 @@ from agents.engine.canonical import JSON, decode, encode, message_of
 from agents.engine.deciding import ask_for_outcome, reconsider
 from agents.engine.endings import MAX_ERROR
 from agents.engine.errors import (
+    Interrupted,
     LoopBlocked,
     NeedsApproval,
     NoEffect,
@@ -53,7 +54,7 @@ class NotBegun(NoEffect):
     """The worker's lease kept an unsafe step from beginning: not the step's fault, so no attempt of it is used up."""
 
 
-NOT_ITS_FAULT = ("Interrupted", NotBegun.__name__)
+NOT_ITS_FAULT = (Interrupted.__name__, NotBegun.__name__)
 
 
 async def perform(x: Execution, scope: Scope, plan: Plan, execute: Executor) -> tuple[str, JSON]:
@@ -87,6 +88,8 @@ async def _execute(x: Execution, key: str, plan: Plan, execute: Executor, record
         record = new_step(x, key, plan)
     elif record.status == "retrying":
         record = await _next_attempt(x, record, plan)
+    elif plan.is_elsewhere and record.status == "running":
+        return await _attempt_until_done(x, record, plan, execute, is_under_way=True)
     elif plan.effect == "unsafe":
         decided = await ask_for_outcome(x, record, plan)
         if decided.is_done:
@@ -97,14 +100,18 @@ async def _execute(x: Execution, key: str, plan: Plan, execute: Executor, record
     return await _attempt_until_done(x, record, plan, execute)
 
 
-async def _attempt_until_done(x: Execution, record: StepRecord, plan: Plan, execute: Executor) -> StepRecord:
+async def _attempt_until_done(
+    x: Execution, record: StepRecord, plan: Plan, execute: Executor, *, is_under_way: bool = False
+) -> StepRecord:
     while True:
         if not x.is_open:
             await x.gate()
         step = OpenStep(record, [], has_begun=False)
         try:
             try:
-                if plan.begins_itself:
+                if plan.is_elsewhere:
+                    attempt, text = await _attempt_elsewhere(x, step, execute, is_new=not is_under_way)
+                elif plan.begins_itself:
                     attempt, text = await _attempt_when_ready(x, step, plan, execute)
                 else:
                     await _begin(x, step, plan)
@@ -117,6 +124,7 @@ async def _attempt_until_done(x: Execution, record: StepRecord, plan: Plan, exec
                 record = await _after_failure(x, step, plan, error)
                 if record.is_done:
                     return record
+                is_under_way = False
                 continue
             return await _record_success(x, step, attempt, text, taints=plan.taints)
         finally:
@@ -239,6 +247,17 @@ async def _attempt_when_ready(x: Execution, step: OpenStep, plan: Plan, execute:
         raise
 
 
+async def _attempt_elsewhere(x: Execution, step: OpenStep, execute: Executor, *, is_new: bool) -> tuple[Attempt, str]:
+    """Execute an attempt in another process, to which the executor hands it over in the change that has its start."""
+    step.has_begun = step.is_elsewhere = True
+    x.open[step.record.key] = step
+    attempt = _new_attempt(x, step, step.record.attempt)
+    attempt.is_new = is_new
+    if is_new:
+        _note_start(x, step.record)
+    return attempt, encode(await execute(attempt))
+
+
 def _out_of_time(step: OpenStep, plan: Plan) -> StepTimeout:
     return StepTimeout("StepTimeout", f"not done within {plan.timeout:g} s", step.record.key)
 
@@ -290,6 +309,8 @@ async def _after_failure(x: Execution, step: OpenStep, plan: Plan, error: Except
     pause = None
     if isinstance(error, NotBegun):
         pause = BEGIN_AGAIN
+    elif isinstance(error, Interrupted):
+        pause = 0.0
     elif not isinstance(error, (Permanent, NotEncodable, NeedsApproval)):
         retry_after = error.retry_after if isinstance(error, Retryable) else None
         pause = plan.retry.pause_after(failures, Random(f"{x.id}{record.key}{failures}"), retry_after)  # noqa: S311 (jitter)

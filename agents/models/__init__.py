@@ -8,6 +8,7 @@ from agents.models.document import Document
 from agents.models.event import Inbox, RunEvent
 from agents.models.login_attempt import LoginAttempt
 from agents.models.passage import Passage
+from agents.models.process_call import ProcessCall
 from agents.models.run import ACTIVE, ENDED, Run, RunStatus, Wanted
 from agents.models.step import LargeOutcome, Partial, Step, StepStatus
 from agents.models.user import LoginLink, User
@@ -35,6 +36,7 @@ __all__ = [
     "Membership",
     "Partial",
     "Passage",
+    "ProcessCall",
     "Role",
     "Run",
     "RunEvent",

@@ -19,6 +19,7 @@ class WaitKind(models.TextChoices):
     PERSON = "person"
     SLOT = "slot"
     WORKER = "worker", "a worker that knows the workflow"
+    PROCESS = "process", "a process of its own"
     PAUSED = "paused"
     CHANGED = "changed", "workflow changed"
     UNKNOWN = "unknown", "outcome unknown"

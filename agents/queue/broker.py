@@ -16,7 +16,6 @@ from django.utils import timezone
 from django_q.brokers.orm import ORM
 from django_q.conf import Conf
 from django_q.models import OrmQ
-from django_q.signing import SignedPackage
 
 from agents.engine.connecting import postgres_parameters
 from agents.engine.journal.postgres import QUEUE_CHANNEL
@@ -25,6 +24,7 @@ from agents.engine.outages import DATABASE_ERRORS, Outage, outage_of, outages
 from agents.models import Run, RunStatus
 from agents.queue import deliveries, pulse
 from agents.queue.insisting import FIRST_PAUSE, LONGEST_PAUSE, insist
+from agents.queue.messages import hint
 
 HINT = ("hint", 0)
 LONGEST_WAIT = 1.0
@@ -124,7 +124,7 @@ class RunBroker(ORM):
         else:
             self._gap = 0.0
         self._head, self._hinted_at, self._has_news = head, time.monotonic(), False
-        return [(HINT, _hint())] * int(Conf.WORKERS)
+        return [(HINT, hint())] * int(Conf.WORKERS)
 
     def _flagged(self) -> object:
         """On SQLite nothing tells of a cancel or pause of a running run: look for one now and then."""
@@ -162,18 +162,3 @@ class RunBroker(ORM):
             self._listener.close()
             self._listener = None
         connections["default"].close()
-
-
-def _hint() -> str:
-    package: str = SignedPackage.dumps(
-        {
-            "id": "0" * 32,
-            "name": "hint",
-            "func": "agents.queue.tasks.poke",
-            "args": (),
-            "kwargs": {},
-            "started": timezone.now(),
-            "save": False,
-        }
-    )
-    return package

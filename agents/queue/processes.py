@@ -16,7 +16,7 @@ from agents.queue.channel import Channel
 from agents.queue.insisting import insist
 from agents.queue.pulse import IDLE, Pulse, TaskTimer
 
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
 _libc = ctypes.CDLL(None)
 
 _stock_worker, _stock_pusher, _stock_monitor = stock.worker, stock.pusher, stock.monitor
@@ -81,6 +81,11 @@ def die_with_parent() -> None:
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         _die()
+
+
+def name_process(name: str) -> None:
+    """Have this process shown by that name, cut to what the kernel keeps of it."""
+    _libc.prctl(PR_SET_NAME, name.encode()[:15])
 
 
 def _die() -> NoReturn:

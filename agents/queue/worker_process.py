@@ -62,11 +62,16 @@ def bind_ports(make: Callable[[], Ports]) -> None:
     _make_ports = make
 
 
-def make_driver(queue: str = "runs", marks: Marks | None = None) -> Driver:
-    """Give a driver with the bound ports."""
+def make_ports() -> Ports:
+    """Give the bound ports, made for this process."""
     if _make_ports is None:
         raise RuntimeError("No ports are bound; agents/apps.py does it when Django starts.")
-    return Driver(worker_settings(), _make_ports(), open_store, queue=queue, marks=marks)
+    return _make_ports()
+
+
+def make_driver(queue: str = "runs", marks: Marks | None = None) -> Driver:
+    """Give a driver with the bound ports."""
+    return Driver(worker_settings(), make_ports(), open_store, queue=queue, marks=marks)
 
 
 class DriverThread:

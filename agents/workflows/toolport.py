@@ -153,6 +153,9 @@ class CallContext:
     async def search_alike(self, query: str, limit: int) -> Sequence[FoundPassage]:
         return await run_in_thread(self.find_alike, self.workspace_id, query, limit)
 
+    def progress(self, text: str, done: float | None = None) -> None:
+        self.info.progress(text, done)
+
     async def sleep(self, seconds: float) -> None:
         if self.deadline is not None and asyncio.get_running_loop().time() + seconds > self.deadline:
             raise tools.ToolFailed(f"A pause of {seconds:g} s does not fit into one tool call; ctx.sleep is for that.")
@@ -291,6 +294,8 @@ def specify(tool: Tool) -> ToolSpec:
         timeout=tool.timeout,
         retry=Retry(retry.max_attempts, retry.first, retry.factor, retry.max, retry.jitter) if retry else None,
         durable=tool.durable,
+        isolation=tool.isolation,
+        memory=tool.memory or settings.TOOL_MEMORY_MB,
     )
 
 

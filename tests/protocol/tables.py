@@ -13,6 +13,7 @@ from functools import cache
 from typing import NamedTuple, cast
 from uuid import UUID
 
+from agents.engine.call_records import CallsChange
 from agents.engine.journal.store import BatchWriter, NewRun
 from agents.engine.records import (
     Answer,
@@ -243,6 +244,9 @@ class Tables(BatchWriter):
 
     def write_trust(self, changes: Sequence[tuple[JournalChange, TrustChange]]) -> None:
         """Nothing in the model asks a person, or reads what strangers wrote."""
+
+    def write_calls(self, changes: Sequence[tuple[JournalChange, CallsChange]], now: datetime) -> None:
+        """Nothing in the model has a process of its own."""
 
     def insert_events(self, events: Sequence[tuple[UUID, int, EventRecord]]) -> None:
         counts: dict[UUID, int] = {}

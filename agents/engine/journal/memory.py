@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
+from agents.engine.call_records import CallsChange
 from agents.engine.journal.store import NewRun, Store
 from agents.engine.records import (
     ArtifactRecord,
@@ -115,6 +116,9 @@ class MemoryStore(Store):
             for key in trust.withdrawn:
                 run.approvals.pop(key, None)
             run.approvals |= {approval.key: approval for approval in trust.approvals}
+
+    def write_calls(self, changes: Sequence[tuple[Change, CallsChange]], now: datetime) -> None:
+        """Nobody would execute them: here tools are called in place."""
 
     def insert_events(self, events: Sequence[tuple[UUID, int, EventRecord]]) -> None:
         for run_id, number, event in events:

@@ -13,6 +13,7 @@ from uuid import UUID
 import orjson
 import psycopg
 
+from agents.engine.call_records import CallsChange
 from agents.engine.connecting import with_patience
 from agents.engine.journal import postgres_statements as sql
 from agents.engine.journal.store import RUN_COST_US, NewRun, StepWrites, Store, typed_errors
@@ -168,6 +169,15 @@ class PostgresStore(Store):
             for approval in trust.approvals
         ]:
             execute(sql.INSERT_APPROVALS, (_json(("workspace_id", "run_id", *sql.APPROVAL), asked),))
+
+    def write_calls(self, changes: Sequence[tuple[Change, CallsChange]], now: datetime) -> None:
+        execute = self.connection.execute
+        if new := [(change.run_id, call) for change, calls in changes for call in calls.new]:
+            rows = [(run_id, *sql.columns_of_call(call)) for run_id, call in new]
+            execute(sql.INSERT_CALLS, (_json(("run_id", *sql.CALL), rows),))
+            execute(sql.INSERT_TASKS, (now, [call.message for _, call in new]))
+        if dropped := [id for _, calls in changes for id in calls.dropped]:
+            execute(sql.DROP_CALLS, (dropped,))
 
     def insert_events(self, events: Sequence[tuple[UUID, int, EventRecord]]) -> None:
         rows = [(run_id, number, event.kind, event.at, event.data) for run_id, number, event in events]

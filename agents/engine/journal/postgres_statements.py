@@ -96,6 +96,16 @@ APPROVAL = {
     "asked_at": "timestamptz",
     "expires_at": "timestamptz",
 }
+CALL = {
+    "id": "uuid",
+    "key": "text",
+    "attempt": "smallint",
+    "tool": "text",
+    "timeout": "float8",
+    "memory": "int",
+    "is_approved": "boolean",
+    "queued_at": "timestamptz",
+}
 EVENT_COLUMNS = {"run_id": "uuid", "number": "int", "kind": "text", "at": "timestamptz", "data": "text"}
 WAIT_COLUMNS = {
     "run_id": "uuid",
@@ -164,6 +174,12 @@ WITHDRAW_APPROVALS = """
 UPDATE agents_approval a SET status='withdrawn' FROM unnest(%s::uuid[], %s::text[]) AS v(run_id, key)
 WHERE a.run_id=v.run_id AND a.key=v.key AND a.status='open'
 """
+INSERT_CALLS = _insert("agents_processcall", {"run_id": "uuid", **CALL}, "host", "''")
+INSERT_TASKS = (
+    "INSERT INTO django_q_ormq (key, payload, lock) SELECT 'tools', v.payload, %s::timestamptz"
+    " FROM unnest(%s::text[]) AS v(payload)"
+)
+DROP_CALLS = "DELETE FROM agents_processcall WHERE id = ANY(%s)"
 TAINT_RUNS = "UPDATE agents_run SET tainted=TRUE WHERE id = ANY(%s) AND NOT tainted"
 TAINT_STEPS = """
 UPDATE agents_step s SET tainted=TRUE FROM unnest(%s::uuid[], %s::text[]) AS v(run_id, key)
@@ -181,6 +197,7 @@ columns_of_plain_step = attrgetter(*PLAIN_STEP)
 changes_of_step = attrgetter(*STEP_CHANGES)
 columns_of_artifact = attrgetter(*ARTIFACT)
 columns_of_approval = attrgetter(*APPROVAL)
+columns_of_call = attrgetter(*CALL)
 CLAIM = """
 WITH c AS MATERIALIZED (
  SELECT id FROM agents_run WHERE status='queued' AND NOT suspect AND rank >= %s

@@ -17,6 +17,7 @@ from uuid import UUID
 
 import orjson
 
+from agents.engine.call_records import CallRecord, CallsChange
 from agents.engine.journal import sqlite_statements as sql
 from agents.engine.journal.store import RUN_COST_US, NewRun, StepWrites, Store, typed_errors
 from agents.engine.records import (
@@ -184,6 +185,13 @@ class SqliteStore(Store):
             [_approval_row(change, approval) for change, trust in changes for approval in trust.approvals],
         )
 
+    def write_calls(self, changes: Sequence[tuple[Change, CallsChange]], now: datetime) -> None:
+        run = self.connection.executemany
+        new = [(change.run_id.hex, call) for change, calls in changes for call in calls.new]
+        run(sql.INSERT_CALLS, [_call_row(run_id, call) for run_id, call in new])
+        run(sql.INSERT_TASKS, [(call.message, _stamp(now)) for _, call in new])
+        run(sql.DROP_CALLS, [(id.hex,) for _, calls in changes for id in calls.dropped])
+
     def insert_events(self, events: Sequence[tuple[UUID, int, EventRecord]]) -> None:
         sql.INSERT_EVENTS.write(
             self.connection,
@@ -311,6 +319,7 @@ class SqliteStore(Store):
 
 _counters = attrgetter(*sql.COUNTERS)
 _columns_of_approval = attrgetter(*sql.APPROVAL)
+_columns_of_call = attrgetter(*sql.CALL)
 
 
 def _ids(ids: Iterable[UUID]) -> str:
@@ -391,6 +400,10 @@ def _artifact_row(change: Change, artifact: Any) -> tuple[Any, ...]:
 def _approval_row(change: Change, approval: ApprovalRecord) -> tuple[Any, ...]:
     times = (_stamp(approval.asked_at), _stamp(approval.expires_at))
     return (approval.id.hex, change.workspace_id, change.run_id.hex, *_columns_of_approval(approval), *times)
+
+
+def _call_row(run_id: str, call: CallRecord) -> tuple[Any, ...]:
+    return (call.id.hex, run_id, *_columns_of_call(call), _stamp(call.queued_at))
 
 
 def _claimed(row: Sequence[Any]) -> Claimed:

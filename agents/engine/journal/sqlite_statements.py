@@ -102,6 +102,13 @@ INSERT_APPROVALS = (
     " status, comment) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,'open','')"
 )
 WITHDRAW_APPROVALS = "UPDATE agents_approval SET status='withdrawn' WHERE run_id=? AND key=? AND status='open'"
+CALL = ("key", "attempt", "tool", "timeout", "memory", "is_approved")
+INSERT_CALLS = (
+    f"INSERT INTO agents_processcall (id, run_id, {', '.join(CALL)}, queued_at, host)"  # noqa: S608 (names of our own)
+    " VALUES (?,?,?,?,?,?,?,?,?,'')"
+)
+INSERT_TASKS = "INSERT INTO django_q_ormq (key, payload, lock) VALUES ('tools',?,?)"
+DROP_CALLS = "DELETE FROM agents_processcall WHERE id=?"
 TAINT_RUN = "UPDATE agents_run SET tainted=1 WHERE id=? AND NOT tainted"
 TAINT_STEP = "UPDATE agents_step SET tainted=1 WHERE run_id=? AND key=? AND NOT superseded"
 # The rows come as one JSON text: for each row by itself sqlite3 would let go of the interpreter too.

@@ -16,6 +16,7 @@ from operator import attrgetter
 from typing import Self
 from uuid import UUID
 
+from agents.engine.call_records import CallsChange
 from agents.engine.canonical import encode
 from agents.engine.journal.transitions import apply_change, has_ended, holds_lease, wake
 from agents.engine.outages import DATABASE_ERRORS, Outage, outage_of
@@ -249,6 +250,9 @@ class BatchWriter(ABC):
         self.write_steps(writes.changes, now)
         if trust := [(change, change.trust) for change in writes.changes if change.trust is not None]:
             self.write_trust(trust)
+        if calls := [(change, change.calls) for change in writes.changes if change.calls is not None]:
+            self.write_calls(calls, now)
+            writes.has_news = True
         if writes.events:
             self.insert_events(writes.events)
         if writes.messages:
@@ -279,6 +283,10 @@ class BatchWriter(ABC):
     @abstractmethod
     def write_trust(self, changes: Sequence[tuple[Change, TrustChange]]) -> None:
         """Mark tainted runs and steps; withdraw questions to people, and put new ones."""
+
+    @abstractmethod
+    def write_calls(self, changes: Sequence[tuple[Change, CallsChange]], now: datetime) -> None:
+        """Queue calls that have a process of their own, each with its task; drop those that nobody waits for."""
 
     @abstractmethod
     def insert_events(self, events: Sequence[tuple[UUID, int, EventRecord]]) -> None: ...

@@ -33,11 +33,11 @@ def holds_lease(row: RunRow, change: Change, worker_id: int) -> bool:
 def apply_change(row: RunRow, change: Change, now: datetime) -> tuple[Committed, Change]:
     """Bring the row to what it is after the change; give what its writer must know, and what of the change to write.
 
-    A run that is to be cancelled queues no more sub-runs but its cancel handler, and a refused park is not logged. The
-    change itself stays as it is: after a rollback it is applied again.
+    A run that is to be cancelled queues no more calls, and of sub-runs its cancel handler alone; a refused park is not
+    logged. The change itself stays as it is: after a rollback it is applied again.
     """
-    if row.wanted == "cancel" and change.children:
-        change = _without_children(change)
+    if row.wanted == "cancel" and (change.children or change.calls):
+        change = _starting_nothing(change)
     parked = True
     if isinstance(change.ending, Park) and row.wakes != change.ending.seen_wakes:
         events = [event for event in change.events if event.kind not in PARK_EVENTS]
@@ -57,11 +57,15 @@ def apply_change(row: RunRow, change: Change, now: datetime) -> tuple[Committed,
     return Committed(wakes=row.wakes, wanted=row.wanted, parked=parked), change
 
 
-def _without_children(change: Change) -> Change:
+def _starting_nothing(change: Change) -> Change:
     kept = [child for child in change.children if child.parent_key == ON_CANCEL]
     refused = {child.parent_key for child in change.children} - {ON_CANCEL}
+    calls = change.calls
+    if calls is not None:
+        refused |= {call.key for call in calls.new}
+        calls = replace(calls, new=[])
     steps = {key: step for key, step in change.steps.items() if key not in refused}
-    return replace(change, children=kept, steps=steps)
+    return replace(change, children=kept, calls=calls, steps=steps)
 
 
 def _apply_ending(row: RunRow, change: Change, now: datetime) -> None:

@@ -48,6 +48,11 @@ class FakeContext:
     kept: dict[str, JSON] = field(default_factory=dict)
     paused: list[tuple[list[str], float, str]] = field(default_factory=list)
 
+    told: list[tuple[str, float | None]] = field(default_factory=list)
+
+    def progress(self, text: str, done: float | None = None) -> None:
+        self.told.append((text, done))
+
     async def begin(self) -> None:
         self.begun += 1
 
