@@ -50,11 +50,11 @@ class World:
         with psycopg.connect(url, autocommit=True) as server:
             return server.execute(statement.replace("?", "%s").encode(), values).fetchall()
 
-    def change(self, statement: str) -> None:
-        """Change the database, beside the product."""
+    def change(self, statement: str, patience: float = 20.0) -> None:
+        """Change the database, beside the product; SQLite's file may be in others' hands for `patience` seconds."""
         url = self.instance.database_url
         if url.startswith("sqlite"):
-            with closing(sqlite3.connect(urlsplit(url).path[1:], timeout=20.0)) as connection, connection:
+            with closing(sqlite3.connect(urlsplit(url).path[1:], timeout=patience)) as connection, connection:
                 connection.execute(statement)
         else:
             with psycopg.connect(url, autocommit=True) as server:

@@ -5,6 +5,8 @@ The settings say how a machine that is cut off is noticed, by either side; all c
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.db import connection
@@ -38,6 +40,19 @@ def bound_statements(seconds: float) -> None:
     options = {**known["OPTIONS"], "options": with_patience(known["OPTIONS"].get("options", ""), seconds)}
     # A dictionary of its own: the other threads' connections share theirs.
     connection.settings_dict = {**known, "OPTIONS": options}
+
+
+@contextmanager
+def bounded_statements(seconds: float) -> Iterator[None]:
+    """Limit the statements on Django's connection of this thread within the block."""
+    known = connection.settings_dict
+    connection.close()
+    bound_statements(seconds)
+    try:
+        yield
+    finally:
+        connection.close()
+        connection.settings_dict = known
 
 
 def end_hanging_sessions(seconds: float) -> None:

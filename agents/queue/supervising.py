@@ -24,6 +24,7 @@ from django.db import connections
 
 from agents.engine import call_outcomes, leases, process_calls
 from agents.engine.canonical import JSON
+from agents.engine.connecting import bounded_statements
 from agents.engine.outages import DATABASE_ERRORS, Outage, outage_of, outages
 from agents.engine.process_calls import StartedCall
 from agents.models import Worker
@@ -51,6 +52,12 @@ _worker: Worker | None = None
 
 def carry_out(token: UUID) -> None:
     """Execute the call of this token, unless another worker has it or nobody waits for it."""
+    # A worker that hangs must not keep the locks of runs for longer than others take it for alive.
+    with bounded_statements(settings.LEASE_SECONDS / 2):
+        _carry_out(token)
+
+
+def _carry_out(token: UUID) -> None:
     worker = _insist(_own_worker)
     try:
         call = _insist(lambda: process_calls.start(token, worker))
