@@ -238,7 +238,7 @@ class WorkflowTest:
             row.wanted = "cancel"
 
     async def is_called(self, token: UUID) -> bool:
-        return False
+        return token in self.store.calls
 
     def lease_left(self) -> float:
         return self.lease_seconds

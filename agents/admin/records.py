@@ -10,7 +10,7 @@ from django.http import HttpRequest
 
 from agents.admin.base import LookOnly
 from agents.admin.runs import BoundedPaginator, OfRun
-from agents.models import Artifact, Delivery, Inbox, LargeOutcome, Partial, Worker
+from agents.models import Artifact, Delivery, Inbox, LargeOutcome, Partial, ProcessCall, Worker
 from agents.services.errors import ServiceError
 from agents.services.tasks import put_back_task
 from agents.web import wording
@@ -52,6 +52,14 @@ class ArtifactAdmin(OfRun):
     @admin.display(description="Size", ordering="size")
     def shown_size(self, artifact: Artifact) -> str:
         return wording.size(artifact.size)
+
+
+@admin.register(ProcessCall)
+class ProcessCallAdmin(OfRun):
+    """Tool calls that are executed in processes of their own, or wait for one."""
+
+    list_display = ("tool", "run_link", "attempt", "host", "queued_at", "started_at")
+    list_filter = ("tool",)
 
 
 @admin.register(Worker)

@@ -74,6 +74,12 @@ def state_of(run: Run) -> wording.State:
 
 
 @register.filter
+def since(moment: datetime) -> float:
+    """Give the seconds since a moment."""
+    return (timezone.now() - moment).total_seconds()
+
+
+@register.filter
 def millis(moment: datetime | None) -> str:
     """Give a moment as the page's scripts count: milliseconds since 1970."""
     return "" if moment is None else str(round(moment.timestamp() * 1000))

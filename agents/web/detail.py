@@ -11,7 +11,8 @@ from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from agents.engine.deciding import decision_name
-from agents.models import ENDED, Run, RunEvent, Step, StepStatus, Wait, Workspace
+from agents.engine.progress import PROGRESS
+from agents.models import ENDED, ProcessCall, Run, RunEvent, Step, StepStatus, Wait, Workspace
 from agents.web import queries, timeline, wording
 from agents.web.markdown import render_answer
 from tools.registry import registry
@@ -65,6 +66,8 @@ class StepDetail:
     finish: str = ""
     citations: tuple[Source, ...] = ()
     child: Run | None = None
+    call: ProcessCall | None = None
+    progress: RunEvent | None = None
     events: list[RunEvent] = field(default_factory=list)
 
     @property
@@ -74,7 +77,8 @@ class StepDetail:
     @property
     def version(self) -> str:
         """Tells the page's script whether it shows this state already."""
-        return f"{self.step.key}:{self.step.pk}:{self.step.status}:{self.step.attempt}:{self.tone}"
+        last = self.progress.number if self.progress is not None else 0
+        return f"{self.step.key}:{self.step.pk}:{self.step.status}:{self.step.attempt}:{self.tone}:{last}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +120,10 @@ def step_link(key: str) -> str:
     return f"?{urlencode({'step': key})}"
 
 
-def describe_step(run: Run, step: Step) -> StepDetail:
-    """Gather what there is to show of a step."""
-    tone, word = timeline.step_state(step, run)
+def describe_step(run: Run, step: Step, call: ProcessCall | None = None) -> StepDetail:
+    """Gather what there is to show of a step; `call` is its process, if it has one at present."""
+    tone, word = timeline.step_state(step, run, is_apart=call is not None and call.started_at is not None)
+    events = queries.events_of_step(run, step.key)
     outcome = queries.outcome_of(step)
     values: dict[str, Any] = {}
     if step.kind == "think":
@@ -138,9 +143,19 @@ def describe_step(run: Run, step: Step) -> StepDetail:
         word=word,
         effect=_effect(step),
         child=queries.child_of(run, step) if step.kind in ("call", "spawn") else None,
-        events=queries.events_of_step(run, step.key),
+        call=call,
+        progress=_progress(step, events),
+        events=events,
         **values,
     )
+
+
+def _progress(step: Step, events: Sequence[RunEvent]) -> RunEvent | None:
+    """Give how far a step has come that is not done."""
+    if step.status != StepStatus.RUNNING:
+        return None
+    told = [event for event in events if event.kind == PROGRESS and event.data.get("attempt") == step.attempt]
+    return told[-1] if told else None
 
 
 def _effect(step: Step) -> str:

@@ -24,6 +24,7 @@ from agents.models import (
     Document,
     LargeOutcome,
     Partial,
+    ProcessCall,
     Run,
     RunEvent,
     RunStatus,
@@ -177,6 +178,11 @@ def streamed_text(run: Run, key: str) -> tuple[str, int]:
     return "".join(text for attempt, text in rows if attempt == last), last
 
 
+def calls_of(run: Run) -> dict[str, ProcessCall]:
+    """Give the run's calls that have a process of their own, or wait for one, by the key of their step."""
+    return {call.key: call for call in ProcessCall.objects.filter(run_id=run.id).order_by("queued_at")[:MAX_STEPS]}
+
+
 def waiting_approvals(workspace: Workspace, run: Run | None = None) -> list[Approval]:
     """Give the questions that wait for a person, of a workspace or of one run, the oldest first."""
     waiting = Approval.objects.filter(workspace=workspace).waiting()
@@ -279,7 +285,8 @@ def queue_state(workspace: Workspace | None = None) -> QueueState:
         runs = runs.few_of(workspace)
     # One by one: each is counted in an index of its own, however many runs have ended.
     queued, running, waiting = (runs.filter(status=status) for status in ACTIVE)
-    living = living_workers()
+    # Those who see to processes hold no runs.
+    living = [worker for worker in living_workers() if worker.queue == "runs"]
     return QueueState(
         queued=queued.count(),
         running=running.count(),
@@ -298,6 +305,8 @@ def living_workers() -> list[Worker]:
 def gone_workers(limit: int = 5) -> list[Worker]:
     """Give the worker processes that were there last."""
     gone = Worker.objects.filter(state__in=(WorkerState.STOPPED, WorkerState.DEAD))
+    # One of the queue `tools` that has nothing to do is not gone: it rests.
+    gone = gone.exclude(queue="tools", state=WorkerState.STOPPED)
     return list(gone.order_by("-heartbeat_at")[:limit])
 
 

@@ -6,7 +6,7 @@ to its end; the page's script moves them on while the run goes on, by the same r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -92,9 +92,15 @@ class _Scale:
 
 
 def make_timeline(
-    run: Run, steps: Sequence[Step], events: Iterable[RunEvent], *, now: datetime, hidden: int = 0
+    run: Run,
+    steps: Sequence[Step],
+    events: Iterable[RunEvent],
+    *,
+    now: datetime,
+    hidden: int = 0,
+    apart: Container[str] = (),
 ) -> Timeline:
-    """Lay out a run's steps and phases."""
+    """Lay out a run's steps and phases. `apart` are the keys of steps that a process of their own executes now."""
     is_open = run.status not in ENDED
     end = now if is_open or run.finished_at is None else run.finished_at
     latest = max((step.finished_at or step.started_at for step in steps), default=end)
@@ -104,7 +110,7 @@ def make_timeline(
         end=scale.end,
         is_open=is_open,
         phases=tuple(_phases(run, events, steps, scale)),
-        rows=tuple(_row(step, scale, run) for step in steps),
+        rows=tuple(_row(step, scale, run, is_apart=step.key in apart) for step in steps),
         hidden=hidden,
         ticks=_ticks(scale),
     )
@@ -129,8 +135,8 @@ def _phases(run: Run, events: Iterable[RunEvent], steps: Sequence[Step], scale: 
         yield scale.segment(phase, since, ended, _PHASE_WORDS[phase])
 
 
-def _row(step: Step, scale: _Scale, run: Run) -> Row:
-    tone, word = step_state(step, run)
+def _row(step: Step, scale: _Scale, run: Run, *, is_apart: bool) -> Row:
+    tone, word = step_state(step, run, is_apart=is_apart)
     is_growing = tone in ("running", "retrying", "waiting")
     end = None if is_growing else step.finished_at or run.finished_at or step.started_at
     return Row(
@@ -194,9 +200,14 @@ def _tick(seconds: float) -> str:
     return f"{seconds / 60:g} min" if seconds < 7200 else f"{seconds / 3600:g} h"
 
 
-def step_state(step: Step, run: Run) -> tuple[str, str]:
-    """Give tone and word of a step's state. A step of a run that holds no worker is not running."""
+def step_state(step: Step, run: Run, *, is_apart: bool = False) -> tuple[str, str]:
+    """Give tone and word of a step's state. A step of a run that holds no worker is not running.
+
+    Unless it `is_apart`: then a process of its own executes it meanwhile.
+    """
     status = str(step.status)
+    if is_apart and status == StepStatus.RUNNING and not step.superseded:
+        return "running", "Running in a process"
     if status == StepStatus.RUNNING and run.status not in ("running",):
         if run.status in ENDED:
             return "interrupted", "Interrupted"

@@ -58,9 +58,8 @@ class Foundry(World):
 
     def began(self, label: str, times: int = 1) -> int:
         """Wait until so many have begun under this label; give the last one's process."""
-        return wait_until(lambda: len(self.pids(label)) >= times and self.pids(label), PATIENCE, f"{label} to begin")[
-            -1
-        ]
+        wait_until(lambda: len(self.pids(label)) >= times, PATIENCE, f"{label} to begin")
+        return self.pids(label)[-1]
 
     def where(self, pid: int) -> str:
         """Give the host whose cluster a process belongs to."""
@@ -92,7 +91,7 @@ def start_host(world: World, name: str) -> Process:
 
 def is_gone(pid: int) -> bool:
     with suppress(psutil.NoSuchProcess):
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     return True
 
 
@@ -121,9 +120,9 @@ def test_each_ends_as_declared_and_its_neighbours_unharmed(foundry: Foundry) -> 
     assert foundry.rows("SELECT name FROM agents_artifact WHERE run_id=?", mixed) == [("kept.txt",)]
     # The neighbours were on both hosts, each in a process of its own, and have not noticed.
     done = foundry.output(neighbours)
-    assert {len({answer["pid"] for answer in done}), *foundry.pids("n0"), *foundry.pids("n1")} >= {2}
-    assert [len(foundry.pids(label)) for label in ("n0", "n1")] == [1, 1]
-    assert all(is_gone(pid) for _, pid in foundry.done() for pid in [int(pid)])
+    assert {answer["host"] for answer in done} <= set(foundry.hosts)
+    assert [foundry.pids(label) for label in ("n0", "n1")] == [[answer["pid"]] for answer in done]
+    assert all(is_gone(int(pid)) for _, pid in foundry.done())
     assert all(cluster.is_running for cluster in foundry.hosts.values())
     assert foundry.rows("SELECT 1 FROM agents_processcall") == []
 

@@ -20,7 +20,7 @@ MAX_PRINTED = 100_000
 MAX_DEPTH = 300
 
 
-@tool(effect="none", trust="untrusted", kind="act", timeout=60, limits=["cpu"])
+@tool(effect="none", trust="untrusted", kind="act", timeout=60, limits=["cpu"], isolation="process", memory=512)
 async def run_python(
     context: ToolContext,
     code: Annotated[str, Field(min_length=1, max_length=50_000)],

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
-from agents.engine.call_records import CallsChange
+from agents.engine.call_records import CallRecord, CallsChange
 from agents.engine.journal.store import NewRun, Store
 from agents.engine.records import (
     ArtifactRecord,
@@ -57,6 +57,8 @@ class MemoryStore(Store):
         self.runs: dict[UUID, MemoryRun] = {}
         self.larges: dict[UUID, bytes] = {}
         self.batches: dict[int, int] = {}
+        self.calls: dict[UUID, CallRecord] = {}
+        """The calls that wait for a process, by their tokens. Nobody here starts one: a test says what comes of it."""
         self._tag = 0
         self._message_id = 0
 
@@ -118,7 +120,10 @@ class MemoryStore(Store):
             run.approvals |= {approval.key: approval for approval in trust.approvals}
 
     def write_calls(self, changes: Sequence[tuple[Change, CallsChange]], now: datetime) -> None:
-        """Nobody would execute them: here tools are called in place."""
+        for _, change in changes:
+            self.calls |= {call.id: call for call in change.new}
+            for token in change.dropped:
+                self.calls.pop(token, None)
 
     def insert_events(self, events: Sequence[tuple[UUID, int, EventRecord]]) -> None:
         for run_id, number, event in events:

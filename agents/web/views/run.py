@@ -46,21 +46,30 @@ def _context(request: HttpRequest, place: Place, run_id: UUID) -> dict[str, Any]
     key = request.GET.get("step", "")[:500]
     answer = detail.describe_answer(run)
     chosen = queries.step_of(run, key) if key else _followed(run, steps, has_answer=answer is not None)
+    calls = queries.calls_of(run) if run.status not in ENDED else {}
     parent = queries.listed(place.workspace).filter(id=run.parent_id).first() if run.parent_id else None
     tainted_by, more_tainted = queries.tainting_steps(run, NAMED) if run.tainted else ([], 0)
     return {
         "run": run,
         "parent": parent,
-        "timeline": timeline.make_timeline(run, steps, queries.phase_events(run), now=now, hidden=hidden),
+        "timeline": timeline.make_timeline(
+            run,
+            steps,
+            queries.phase_events(run),
+            now=now,
+            hidden=hidden,
+            apart={key for key, call in calls.items() if call.started_at},
+        ),
         "now": now,
-        "waits": waits,
+        "waits": [wait for wait in waits if wait.kind != WaitKind.PROCESS],
         "waiting": [in_words(wait, now) for wait in waits if wait.kind == WaitKind.SLOT],
+        "calls": list(calls.values()),
         "decisions": detail.decisions_of(waits),
         "cards": asked.cards_of(queries.waiting_approvals(place.workspace, run)),
         "tainted_by": tainted_by,
         "more_tainted": more_tainted,
         "answer": answer,
-        "detail": detail.describe_step(run, chosen) if chosen is not None else None,
+        "detail": detail.describe_step(run, chosen, calls.get(chosen.key)) if chosen is not None else None,
         "chosen_key": key if chosen is not None else "",
         "can": _possible(run, is_paused=any(wait.kind == WaitKind.PAUSED for wait in waits)) if place.can_write else {},
         "artifacts": list(run.artifacts.order_by("id")[:50]),
