@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from agents.engine.canonical import JSON, decode, encode
 from agents.engine.errors import StepTimeout
 from agents.engine.plans import Plan
-from agents.engine.recording import finish_step, outcome_of, record_step, update_step
+from agents.engine.recording import close_step, finish_step, outcome_of, record_step, update_step
 from agents.engine.scope import Scope
 from agents.engine.subruns import SubRunCall
 
@@ -187,7 +187,7 @@ async def _abandon(x: Execution, branches: Sequence[tuple[Branch, Scope]]) -> No
     """Drop branches whose result nobody wants any more; their open steps were interrupted."""
     for task, inner in branches:
         for key in [key for key in x.open if key.startswith(inner.path)]:
-            x.close_step(key, "Another branch was done first.")
+            close_step(x, key, "Another branch was done first.")
         task.cancel()
     living = [task for task, _ in branches if not task.done()]
     if living:
@@ -210,7 +210,7 @@ async def _forsake(x: Execution, paths: Sequence[str]) -> None:
         for key in asked:
             update_step(x, x.steps[key], status="interrupted", finished_at=x.stamp())
     for key in [key for key in x.calls if key.startswith(tuple(paths)) and x.steps[key].status == "running"]:
-        x.close_step(key, "Another branch was done first.")
+        close_step(x, key, "Another branch was done first.")
     called = [
         decode(record.input)["run"]
         for key, record in x.steps.items()

@@ -11,7 +11,7 @@ from uuid_utils.compat import uuid7
 
 from agents.engine.canonical import JSON, clean_text, encode, message_of
 from agents.engine.errors import NotEncodable, StepFailed
-from agents.engine.recording import put_step
+from agents.engine.recording import close_step, drop_call, put_step
 from agents.engine.records import ON_CANCEL, Change, ChildRecord, Finish, Park, Release, StepState, Target, WaitRecord
 from agents.engine.registry import cancel_handler
 
@@ -120,12 +120,12 @@ def _close_open_steps(x: Execution) -> None:
         put_step(x, step.record.follow(status=status, finished_at=x.stamp(), error=encode(error)))
         change.streamed.append(key)
         x.log("step_interrupted", {"key": key, "attempt": step.record.attempt, "status": status})
-        x.drop_call(key)
+        drop_call(x, key)
     for key in list(x.calls):
         # The run ends before its code has come to this step again.
         if x.steps[key].status == "running":
-            x.close_step(key, "The run ended while this step was running.")
-        x.drop_call(key)
+            close_step(x, key, "The run ended while this step was running.")
+        drop_call(x, key)
 
 
 def reason_of(waits: Sequence[WaitRecord]) -> str:

@@ -26,7 +26,7 @@ from agents.engine.marks import mark_of
 from agents.engine.permitting import tools_of
 from agents.engine.plans import OpenStep
 from agents.engine.ports import AgentConfig
-from agents.engine.recording import update_step
+from agents.engine.recording import drop_call
 from agents.engine.records import (
     Change,
     Claimed,
@@ -275,7 +275,7 @@ class Execution:
         ]
         self.change().superseded += keys
         for key in keys:
-            self.drop_call(key)
+            drop_call(self, key)
         self.log("run_retried", {"superseded": keys})
         self.give_back(f"run again from {record.key}")
 
@@ -344,26 +344,6 @@ class Execution:
         if self.sealed:
             raise Sealed
         return await self.waiting.message(name, wait, join)
-
-    def close_step(self, key: str, why: str) -> None:
-        """Record that a step of an abandoned branch was interrupted; nobody will ask for its outcome."""
-        step = self.open.pop(key, None)
-        known = self.steps[key] if step is None else step.record
-        record = update_step(
-            self,
-            known,
-            status="unknown" if known.effect == "unsafe" else "interrupted",
-            finished_at=self.stamp(),
-            error=encode({"type": "Abandoned", "message": why}),
-        )
-        self.change().streamed.append(key)
-        self.drop_call(key)
-        self.log("step_interrupted", {"key": key, "attempt": record.attempt, "reason": why})
-
-    def drop_call(self, key: str) -> None:
-        """Let nobody wait for the process of a step any more: it is ended, and what it still says is not heard."""
-        if (token := self.calls.pop(key, None)) is not None:
-            self.calls_change().dropped.append(token)
 
     def stamp(self) -> datetime:
         """Give the time for a record; it never goes back within a run, so that it orders the steps."""

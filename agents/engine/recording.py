@@ -112,3 +112,25 @@ def log_step(x: Execution, kind: str, record: StepRecord, *, at: datetime | None
 def with_entry(record: StepRecord, entry: dict[str, JSON]) -> str:
     """Give the JSON text of the step's earlier attempts with one more."""
     return encode([*(decode(record.attempts) or ()), entry])
+
+
+def close_step(x: Execution, key: str, why: str) -> None:
+    """Record that a step was interrupted of which nobody will ask for the outcome; its process, if any, is ended."""
+    step = x.open.pop(key, None)
+    known = x.steps[key] if step is None else step.record
+    record = update_step(
+        x,
+        known,
+        status="unknown" if known.effect == "unsafe" else "interrupted",
+        finished_at=x.stamp(),
+        error=encode({"type": "Abandoned", "message": why}),
+    )
+    x.change().streamed.append(key)
+    drop_call(x, key)
+    x.log("step_interrupted", {"key": key, "attempt": record.attempt, "reason": why})
+
+
+def drop_call(x: Execution, key: str) -> None:
+    """Let nobody wait for the process of a step any more: it is ended, and what it still says is not heard."""
+    if (token := x.calls.pop(key, None)) is not None:
+        x.calls_change().dropped.append(token)

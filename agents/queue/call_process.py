@@ -1,7 +1,7 @@
 """The process of one tool call: forked for it, bounded, and gone with it.
 
-What it says to whoever sees to it are lines of JSON: how long it waits, that it has begun, how far it has come, and at
-last what came of it.
+What it says to whoever sees to it are lines of JSON: that it has begun, how far it has come, and at last what came of
+it.
 """
 
 from __future__ import annotations
@@ -142,9 +142,7 @@ class Process:
 
     async def _wait_until(self, due: datetime, what: str) -> None:
         """Wait here: the run is parked already, and holds no slot."""
-        seconds = max(0.0, (due - self._now()).total_seconds())
-        self._write(_line({"waits": seconds}))
-        await asyncio.sleep(seconds)
+        await asyncio.sleep(max(0.0, (due - self._now()).total_seconds()))
 
     async def _keep(self, name: str, content: bytes, media_type: str) -> JSON:
         check_name(name)

@@ -11,6 +11,7 @@ from django_q.signing import SignedPackage
 
 LONGEST_WAIT = 3600
 """Seconds that a call may wait for its limits before its own time begins."""
+MARGIN = 60
 
 
 def hint() -> str:
@@ -23,7 +24,7 @@ def call_message(token: UUID, seconds: float) -> str:
 
     Whoever sees to the process ends it in time; the time that django-q2 is told is for the case that he hangs.
     """
-    timeout = math.ceil(seconds) + LONGEST_WAIT
+    timeout = LONGEST_WAIT + math.ceil(seconds) + MARGIN
     return _packed("agents.queue.tasks.carry_out", str(token), id=token.hex, name="process call", timeout=timeout)
 
 

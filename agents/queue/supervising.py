@@ -32,6 +32,8 @@ from agents.queue import worker_process
 from agents.queue.call_process import be_process_of
 from agents.queue.channel import Channel
 from agents.queue.insisting import FIRST_PAUSE, LONGEST_PAUSE
+from agents.queue.messages import LONGEST_WAIT
+from tools.limits.store import drop_permits
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +81,9 @@ def _own_worker() -> Worker:
     if _worker is None or not leases.wake_worker(_worker.pk):
         figures = worker_process.worker_settings()
         _worker = leases.register_worker(queue=QUEUE, slots=1, lease=figures.lease, host=figures.host)
+    else:
+        # Its last process had no time to give them back.
+        drop_permits(_worker.pk)
     return _worker
 
 
@@ -164,7 +169,8 @@ class Supervision:
         self._call = call
         self._child = Child(call)
         now = time.monotonic()
-        self._ends = now + call.timeout + KILL_MARGIN
+        self._has_begun = False
+        self._ends = now + LONGEST_WAIT
         self._look_at = now
         self._beat_at = now + settings.HEARTBEAT_SECONDS
         self._grace_ends = 0.0
@@ -194,9 +200,8 @@ class Supervision:
                 case {"told": told}:
                     self._told = told
                 case {"begun": True}:
+                    self._has_begun = True
                     self._ends = time.monotonic() + self._call.timeout + KILL_MARGIN
-                case {"waits": seconds}:
-                    self._ends += seconds
                 case {"progress": [text, done]}:
                     self._pass_on(text, done)
 
@@ -205,8 +210,7 @@ class Supervision:
             if now >= self._kill_at:
                 self._child.send(signal.SIGKILL)
         elif now >= self._ends:
-            message = f"not done within {self._call.timeout:g} s, and killed"
-            self._end(call_outcomes.timed_out(message), unwind=0.0)
+            self._end(self._too_late(), unwind=0.0)
         elif self._is_grace_over(now):
             self._end(call_outcomes.interrupted("Its worker was stopped."))
         elif now >= self._look_at:
@@ -214,6 +218,11 @@ class Supervision:
             if not self._is_waited_for(now):
                 self._is_given_up = True
                 self._end(None)
+
+    def _too_late(self) -> JSON:
+        if not self._has_begun:
+            return call_outcomes.interrupted(f"It waited for its limits for {LONGEST_WAIT} s.")
+        return call_outcomes.timed_out(f"not done within {self._call.timeout:g} s, and killed")
 
     def _is_grace_over(self, now: float) -> bool:
         if not Channel.stopping:

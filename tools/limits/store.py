@@ -233,5 +233,10 @@ def take_permits(worker_id: int, wanted: Sequence[Permits]) -> dict[int, int]:
     return got
 
 
+def drop_permits(worker_id: int) -> None:
+    """Give back all that a worker holds."""
+    LimitPermit.objects.filter(worker_id=worker_id).delete()
+
+
 def _free(wanted: Permits, taken: int) -> int:
     return max(0, min(wanted.more, wanted.at_once - wanted.held - taken))
