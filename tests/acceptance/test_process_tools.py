@@ -208,7 +208,7 @@ def test_a_host_that_is_killed_or_falls_silent_is_taken_over_from(foundry: Found
 
     # Silent for longer than its lease, while the process that it no longer sees to comes to its end.
     wait_until(lambda: foundry.hosts[host].children(), PATIENCE, "the host to be back")
-    run = foundry.smelt(("crunch", {"label": "late", "seconds": 2.0}))
+    run = foundry.smelt(("crunch", {"label": "late", "seconds": 4.0}))
     host = foundry.where(foundry.began("late"))
     stopped = foundry.hosts[host]
     silence(foundry, stopped)

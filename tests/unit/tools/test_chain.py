@@ -414,7 +414,7 @@ async def test_a_batchable_tool_takes_a_list() -> None:
         ({"isolation": "galaxy"}, "one of"),
         ({"memory": 64}, "only a tool with isolation='process'"),
         ({"isolation": "process", "memory": 2}, "number of MB"),
-        ({"isolation": "process", "durable": "sleep"}, "the workflow carries that out"),
+        ({"isolation": "process", "durable": "sleep"}, "the workflow carries it out"),
     ],
 )
 async def test_a_wrong_declaration_is_refused(options: dict[str, Any], why: str) -> None:
