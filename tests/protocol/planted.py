@@ -76,7 +76,7 @@ def _wake_for_every_child() -> AbstractContextManager[Any]:
 
 
 def _queue_children_after_a_cancel() -> AbstractContextManager[Any]:
-    return mock.patch.object(transitions, "_without_children", lambda change: change)
+    return mock.patch.object(transitions, "_starting_nothing", lambda change: change)
 
 
 def _in_the_model(flaw: str, rule: str, scenario: Scenario) -> Planted:
