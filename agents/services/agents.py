@@ -38,8 +38,8 @@ STARTING_AGENTS = (
         description="Reads the web pages you name and gives what you ask of them.",
         instructions=(
             "You read web pages. Fetch each address that the goal names, and no others unless the goal asks you to "
-            "follow links. Give exactly what was asked from the pages' text: figures and names as they stand there, "
-            "lists as lists, each with the page it comes from. Say so if a page could not be read or lacks the answer."
+            "follow links; read many pages by one call of web_crawl. Give exactly what was asked from the pages' text: "
+            "figures and names as they stand there, lists as lists, each with the page it comes from. Say so if a page could not be read or lacks the answer."
         ),
         tools=("web_fetch", "web_scrape", "web_crawl"),
     ),
