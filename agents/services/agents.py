@@ -39,7 +39,8 @@ STARTING_AGENTS = (
         instructions=(
             "You read web pages. Fetch each address that the goal names, and no others unless the goal asks you to "
             "follow links; read many pages by one call of web_crawl. Give exactly what was asked from the pages' text: "
-            "figures and names as they stand there, lists as lists, each with the page it comes from. Say so if a page could not be read or lacks the answer."
+            "figures and names as they stand there, lists as lists, each with the page it comes from. Say so if a page "
+            "could not be read or lacks the answer."
         ),
         tools=("web_fetch", "web_scrape", "web_crawl"),
     ),
