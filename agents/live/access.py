@@ -18,6 +18,7 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib.auth import get_user
 from django.contrib.auth.models import AnonymousUser
+from django.db.models import Exists, OuterRef
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -48,7 +49,10 @@ class SessionPass:
         user = session_user(self.session)
         if user is None:
             return Refusal.NOT_LOGGED_IN
-        return None if may_watch(user, self.workspace) else Refusal.NOT_ALLOWED
+        if may_watch(user, self.workspace):
+            return None
+        # The membership of a deleted user goes with the account, perhaps between these two looks.
+        return Refusal.NOT_LOGGED_IN if session_user(self.session) is None else Refusal.NOT_ALLOWED
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +62,12 @@ class TokenPass:
     digest: str
 
     def refusal(self) -> Refusal | None:
-        token = AuthToken.objects.select_related("user").filter(digest=self.digest, user__is_active=True).first()
+        is_member = Membership.objects.filter(user=OuterRef("user"), workspace=OuterRef("workspace"))
+        tokens = AuthToken.objects.filter(digest=self.digest, user__is_active=True).annotate(holds=Exists(is_member))
+        token = tokens.first()
         if token is None or (token.expiry is not None and token.expiry <= timezone.now()):
             return Refusal.NOT_LOGGED_IN
-        is_member = Membership.objects.filter(user=token.user_id, workspace=token.workspace_id).exists()
-        return None if is_member and Scope.READ in token.scopes else Refusal.NOT_ALLOWED
+        return None if token.holds and Scope.READ in token.scopes else Refusal.NOT_ALLOWED
 
 
 Pass: TypeAlias = SessionPass | TokenPass
