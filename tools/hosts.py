@@ -31,7 +31,7 @@ def is_listed(host: str, names: Iterable[str]) -> bool:
 
 
 def host_limits(arguments: Mapping[str, Any]) -> list[str]:
-    """The host of the address, as `host:…`."""
+    """The host of the address, as host:…."""
     try:
         host = urlsplit(str(arguments.get("url", ""))).hostname
     except ValueError:

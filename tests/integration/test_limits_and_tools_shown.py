@@ -47,7 +47,7 @@ def test_each_tool_is_shown_with_all_that_it_declares(space: Workspace, manager:
     fetch = manager.get("/api/v1/tools/web_fetch").json()
     assert fetch == shown["web_fetch"]
     assert (fetch["effect"], fetch["trust"], fetch["kind"]) == ("none", "untrusted", "search")
-    assert fetch["limits"] == ["tool:web_fetch", "the host of the address, as `host:…`"]
+    assert fetch["limits"] == ["tool:web_fetch", "the host of the address, as host:…"]
     assert fetch["parameters"]["properties"]["url"]
     words = {said["what"]: said["words"] for said in fetch["in_words"]}
     assert words["Time"] == "At most 2 minutes for each attempt."

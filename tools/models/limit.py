@@ -71,7 +71,8 @@ class Limit(models.Model):
         said = []
         if self.amount is not None:
             burst = f", {self.burst} together after a rest" if self.burst > 1 else ""
-            said.append(f"{self.amount:,} {self.unit} in {self.period:g} s{burst}")
+            unit = self.unit.removesuffix("s") if self.amount == 1 else self.unit
+            said.append(f"{self.amount:,} {unit} in {self.period:g} s{burst}")
         if self.at_once is not None:
             said.append(f"{self.at_once:,} at once")
         return "; ".join(said)
