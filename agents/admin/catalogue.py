@@ -8,7 +8,7 @@ from django.http import HttpRequest
 
 from agents.admin.base import LookOnly
 from agents.admin.runs import BoundedPaginator
-from agents.models import Agent, AgentVersion, Document, Passage
+from agents.models import Agent, AgentDraft, AgentVersion, Document, Passage
 from agents.web import wording
 
 
@@ -28,6 +28,15 @@ class AgentVersionAdmin(LookOnly[AgentVersion]):
 
     list_display = ("agent", "number", "workflow", "model", "tools", "created_by", "created_at")
     list_select_related = ("agent", "created_by")
+    search_fields = ("agent__name",)
+
+
+@admin.register(AgentDraft)
+class AgentDraftAdmin(LookOnly[AgentDraft]):
+    """Drafts: what agents are to become once it is published."""
+
+    list_display = ("agent", "revision", "edited_by", "edited_at")
+    list_select_related = ("agent", "edited_by")
     search_fields = ("agent__name",)
 
 

@@ -278,6 +278,14 @@ class AgentOut(serializers.Serializer[Any]):
     instructions = serializers.CharField(source="current.instructions")
     tools = serializers.ListField(child=serializers.CharField(), source="current.tools")
     options = serializers.DictField(source="current.options")
+    fallbacks = serializers.ListField(child=serializers.CharField(), source="current.fallbacks")
+    sampling = serializers.DictField(source="current.sampling")
+    sub_agents = serializers.ListField(child=serializers.CharField(), source="current.sub_agents")
+    input_schema = AnyJSON(source="current.input_schema", help_text="The JSON schema that an input must fit, or null.")
+    output_schema = AnyJSON(source="current.output_schema", help_text="The JSON schema of the answer, or null.")
+    caps = serializers.DictField(source="current.caps")
+    retry = serializers.DictField(source="current.retry")
+    approvals = serializers.DictField(source="current.approvals")
 
 
 class AgentPage(serializers.Serializer[Any]):

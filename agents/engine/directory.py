@@ -19,6 +19,14 @@ def agent_config(version_id: int) -> AgentConfig:
         model=version.model,
         tools=tuple(version.tools),
         options=version.options,
+        fallbacks=tuple(version.fallbacks),
+        sampling=version.sampling,
+        sub_agents=tuple(version.sub_agents),
+        input_schema=version.input_schema,
+        output_schema=version.output_schema,
+        caps=version.caps,
+        retry=version.retry,
+        approvals=version.approvals,
     )
 
 

@@ -42,7 +42,12 @@ class ToolSpec:
 
 @dataclass(frozen=True, slots=True)
 class AgentConfig:
-    """The agent version a run is pinned to. `tools` are names, `options` are the workflow's."""
+    """The agent version a run is pinned to. `tools` are names, `options` are the workflow's.
+
+    `fallbacks` are names of models, `sub_agents` names of agents of the same workspace. The schemas are JSON schemas,
+    None where anything goes. What is absent from `sampling`, `caps` and `retry` is not the agent's wish: the
+    surroundings decide.
+    """
 
     name: str
     version: int
@@ -50,6 +55,14 @@ class AgentConfig:
     model: str = ""
     tools: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
+    fallbacks: tuple[str, ...] = ()
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    sub_agents: tuple[str, ...] = ()
+    input_schema: Mapping[str, Any] | None = None
+    output_schema: Mapping[str, Any] | None = None
+    caps: Mapping[str, Any] = field(default_factory=dict)
+    retry: Mapping[str, Any] = field(default_factory=dict)
+    approvals: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

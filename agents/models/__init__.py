@@ -1,6 +1,6 @@
 """The tables."""
 
-from agents.models.agent import Agent, AgentVersion
+from agents.models.agent import Agent, AgentDraft, AgentVersion
 from agents.models.approval import Approval, ApprovalKind, ApprovalStatus
 from agents.models.artifact import Artifact
 from agents.models.delivery import Delivery
@@ -20,6 +20,7 @@ __all__ = [
     "ACTIVE",
     "ENDED",
     "Agent",
+    "AgentDraft",
     "AgentVersion",
     "Approval",
     "ApprovalKind",
