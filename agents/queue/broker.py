@@ -31,7 +31,8 @@ LONGEST_WAIT = 1.0
 """Seconds after which the broker looks by itself, and the pusher sees that it is to stop."""
 TICK, TASK_TICK = 0.015, 0.05
 """How often SQLite is asked whether something changed: where runs wait, and where only ordinary tasks do."""
-FIRST_GAP, LONGEST_GAP = 0.005, 0.25
+FIRST_GAP, LONGEST_GAP = 0.01, 0.25
+"""Seconds between two hints: where runs come and go, and where nobody takes what is due."""
 FLAGS_EVERY = 0.2
 SWEEP_EVERY = 10.0
 """How often tasks are looked for whose cluster is gone."""
@@ -45,7 +46,7 @@ class RunBroker(ORM):
         self._listener: psycopg.Connection[Any] | None = None
         self._data_version = -1
         self._head: object = None
-        self._gap = 0.0
+        self._gap = FIRST_GAP
         self._hinted_at = 0.0
         self._flags_at = 0.0
         self._has_news = True
@@ -114,15 +115,13 @@ class RunBroker(ORM):
             or self._flagged()
         )
         if head is None and not self._has_news:
-            self._head, self._gap = None, 0.0
+            self._head = None
             return []
         now = time.monotonic()
-        if head is not None and head == self._head:
-            if now < self._hinted_at + self._gap:
-                time.sleep(self._hinted_at + self._gap - now)
-            self._gap = min(LONGEST_GAP, max(FIRST_GAP, self._gap * 2))
-        else:
-            self._gap = 0.0
+        # Where runs come and go the head is another each time: a hint for each would keep every process busy with hints.
+        self._gap = min(LONGEST_GAP, self._gap * 2) if head is not None and head == self._head else FIRST_GAP
+        if now < self._hinted_at + self._gap:
+            time.sleep(self._hinted_at + self._gap - now)
         self._head, self._hinted_at, self._has_news = head, time.monotonic(), False
         return [(HINT, hint())] * int(Conf.WORKERS)
 
