@@ -2,7 +2,7 @@
 
 from agents.engine.asking import Decision
 from agents.engine.context import Context
-from agents.engine.errors import NoEffect, Permanent, Retryable, StepFailed, StepTimeout
+from agents.engine.errors import NoEffect, OutputInvalid, Permanent, Retryable, StepFailed, StepTimeout
 from agents.engine.registry import workflow
 from agents.engine.retry import Retry
 
@@ -10,6 +10,7 @@ __all__ = [
     "Context",
     "Decision",
     "NoEffect",
+    "OutputInvalid",
     "Permanent",
     "Retry",
     "Retryable",

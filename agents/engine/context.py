@@ -12,7 +12,7 @@ from uuid import UUID, uuid5
 
 from pydantic import BaseModel
 
-from agents.engine import branching, subruns
+from agents.engine import branching, subruns, thinking
 from agents.engine.artifacts import keep_file
 from agents.engine.asking import (
     LASTS,
@@ -24,13 +24,14 @@ from agents.engine.asking import (
     decision_of,
     question_of,
 )
-from agents.engine.calling import call_info, call_tool
+from agents.engine.calling import call_tool
 from agents.engine.canonical import JSON, decode, digest, encode
 from agents.engine.conversation import Conversation
 from agents.engine.errors import ForeignTask, Sealed, StepFailed
-from agents.engine.messages import Message, Reply, ToolCall, ToolResult
+from agents.engine.messages import Message, Reply, Summary, ToolCall, ToolResult
+from agents.engine.outputs import Output
 from agents.engine.plans import Attempt, Plan
-from agents.engine.ports import AgentConfig, Effect, ModelRequest
+from agents.engine.ports import AgentConfig, Effect
 from agents.engine.recording import finish_step, record_step
 from agents.engine.retry import Retry
 from agents.engine.scope import Scope, current_scope
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound=BaseModel)
 
-THINK_RETRY = Retry(max_attempts=5, first=1.0, factor=2.0, max=60.0)
-THINK_TIMEOUT = 300.0
 STEP_RETRY = Retry()
 
 
@@ -78,41 +77,37 @@ class Context:
         tools: Iterable[str] | None = None,
         label: str | None = None,
         temperature: float | None = None,
+        top_p: float | None = None,
         max_output_tokens: int | None = None,
-        retry: Retry = THINK_RETRY,
-        timeout: float = THINK_TIMEOUT,
+        seed: int | None = None,
+        output: type[BaseModel] | Mapping[str, Any] | None = None,
+        repairs: int = thinking.REPAIRS,
+        retry: Retry | None = None,
+        timeout: float = thinking.TIMEOUT,
     ) -> Reply:
         """Ask the model once. `tools` are names, by default the agent's; `timeout` is seconds per attempt.
 
-        Raises StepFailed when the model can't be had or keeps answering nonsense.
+        With `output`, a pydantic model or a JSON schema, the reply's `output` is the answer in that form; an answer
+        that does not fit is handed back with what is wrong at most `repairs` times, then OutputInvalid is raised. (A
+        reply that calls tools has no output.) Raises StepFailed when the model and those that the agent falls back on
+        can't be had or keep answering nonsense.
         """
-        scope = self._enter("think")
-        x, agent = self._x, self._x.agent
-        asked = tuple(chat)
-        hashed = self._conversation.digest(asked)
-        names = list(tools if tools is not None else (agent.tools if agent else ()))
-        chosen = model or (agent.model if agent else "") or "offline"
-
-        async def ask(attempt: Attempt) -> Reply:
-            asks = self._model_request(chosen, asked, names, attempt, temperature, max_output_tokens)
-            reply = await x.host.ports.model.respond(asks, attempt.stream)
-            attempt.usage = reply.usage
-            return reply
-
-        plan = Plan(
-            kind="think",
-            name="think",
-            title=chosen,
-            digest=digest([hashed, model]),
-            input=lambda: self._conversation.delta(asked),
-            label=label or ("analyze" if asked and asked[-1].role == "tool" else "think"),
+        given = (temperature, top_p, max_output_tokens, seed)
+        asking = thinking.Asking(
+            model=model,
+            tools=None if tools is None else tuple(tools),
+            label=label,
+            sampling={name: value for name, value in zip(thinking.SAMPLING, given, strict=True) if value is not None},
+            output=None if output is None else Output.of(output),
+            repairs=repairs,
             retry=retry,
             timeout=timeout,
-            begins_itself=True,
         )
-        key, outcome = await perform(x, scope, plan, ask)
-        self._conversation.asked(asked, key)
-        return Reply.from_json(outcome, key)
+        return await thinking.think(self._x, self._enter("think"), self._conversation, tuple(chat), asking)
+
+    async def compact(self, older: Sequence[Message], *, model: str | None = None) -> Summary:
+        """Have the model summarise the older part of a conversation; the summary goes on in its place."""
+        return await thinking.compact(self._x, self._enter("compact"), tuple(older), model)
 
     async def tool(
         self,
@@ -318,28 +313,6 @@ class Context:
     def idempotency_key(self, name: str) -> str:
         """Give a key for an outside call that stays the same in every attempt and replay."""
         return f"{self._x.id}:{self._enter('idempotency_key').path}{name}"
-
-    def _model_request(
-        self,
-        model: str,
-        messages: tuple[Message, ...],
-        tools: list[str],
-        attempt: Attempt,
-        temperature: float | None,
-        max_output_tokens: int | None,
-    ) -> ModelRequest:
-        x = self._x
-        return ModelRequest(
-            model=model,
-            messages=messages,
-            tools=tuple(x.host.ports.tools.specs(tools)),
-            temperature=temperature,
-            max_output_tokens=max_output_tokens,
-            workspace_id=x.claimed.workspace_id,
-            run_id=x.id,
-            step_key=attempt.key,
-            info=call_info(x, attempt),
-        )
 
     def _enter(self, what: str) -> Scope:
         if self._x.sealed:

@@ -4,48 +4,56 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Any
+from typing import Any, TypeVar
 
 from agents.engine.canonical import JSON, encode
-from agents.engine.messages import Message, Reply, ToolResult
+from agents.engine.messages import Message, Reply, Summary, ToolResult
+
+T = TypeVar("T")
+Chat = tuple[Message, ...]
+
+KNOWN = 4
+"""How many conversations are remembered: a run asks in turns about its main one and about parts that lead nowhere."""
 
 
 class Conversation:
-    """Remembers the conversation a run last asked with, so that a long one is hashed and stored only once."""
+    """Remembers what a run has asked with last, so that long conversations are hashed and stored only once."""
 
     def __init__(self) -> None:
-        self._messages: tuple[Message, ...] = ()
-        self._hash: Any = blake2b(digest_size=16)
-        self._asked: tuple[Message, ...] = ()
-        self._key = ""
+        self._hashed: list[tuple[Chat, Any]] = []
+        self._asked: list[tuple[Chat, str]] = []
 
-    def digest(self, chat: tuple[Message, ...]) -> str:
+    def digest(self, chat: Chat) -> str:
         """Give the digest of a conversation, without ids that providers make anew each time."""
-        known = len(self._messages)
-        if not (known <= len(chat) and _same(chat[:known], self._messages)):
-            self._hash, known = blake2b(digest_size=16), 0
-        for message in chat[known:]:
-            self._hash.update(encode(message.identity()).encode() + b"\n")
-        self._messages = chat
-        return str(self._hash.hexdigest())
+        known, found = _longest(self._hashed, chat)
+        hashed = blake2b(digest_size=16) if found is None else found.copy()
+        for message in chat[len(known) :]:
+            hashed.update(encode(message.identity()).encode() + b"\n")
+        self._hashed = [(chat, hashed), *self._hashed][:KNOWN]
+        return str(hashed.hexdigest())
 
-    def delta(self, chat: tuple[Message, ...]) -> JSON:
+    def delta(self, chat: Chat) -> JSON:
         """Give what a step records of its conversation: what came since `after`, outcomes of steps by their key."""
-        known = len(self._asked)
-        if not (known <= len(chat) and _same(chat[:known], self._asked)):
-            return {"messages": [_stored(message) for message in chat]}
-        return {"after": self._key, "messages": [_stored(message) for message in chat[known:]]}
+        known, key = _longest(self._asked, chat)
+        new = [stored(message) for message in chat[len(known) :]]
+        return {"messages": new} if key is None else {"after": key, "messages": new}
 
-    def asked(self, chat: tuple[Message, ...], key: str) -> None:
+    def asked(self, chat: Chat, key: str) -> None:
         """Take note that the step `key` has asked with this conversation."""
-        self._asked, self._key = chat, key
+        self._asked = [(chat, key), *self._asked][:KNOWN]
 
 
-def _same(left: Sequence[Message], right: Sequence[Message]) -> bool:
-    return all(a is b for a, b in zip(left, right, strict=True))
-
-
-def _stored(message: Message) -> JSON:
-    if isinstance(message, (Reply, ToolResult)) and message.step_key:
+def stored(message: Message) -> JSON:
+    """Give a message as a step's input holds it: what is the outcome of a step by that step's key."""
+    if isinstance(message, (Reply, ToolResult, Summary)) and message.step_key:
         return {"step": message.step_key}
     return message.to_json()
+
+
+def _longest(known: Sequence[tuple[Chat, T]], chat: Chat) -> tuple[Chat, T | None]:
+    """Give the longest conversation that this one goes on from, with what is known of it."""
+    found: tuple[Chat, T | None] = (), None
+    for begun, value in known:
+        if len(found[0]) < len(begun) <= len(chat) and all(a is b for a, b in zip(begun, chat, strict=False)):
+            found = begun, value
+    return found

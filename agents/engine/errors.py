@@ -2,7 +2,8 @@
 
 EngineError
 ├── StepFailed            what a workflow sees when a step has failed for good
-│   └── StepTimeout       … because its time was up
+│   ├── StepTimeout       … because its time was up
+│   └── OutputInvalid     … because the model's answer does not fit what was asked for
 ├── Retryable             a step asks for another attempt
 ├── Permanent             a step says that another attempt is useless
 ├── NoEffect              an unsafe step says that it surely did nothing
@@ -43,20 +44,38 @@ class StepTimeout(StepFailed):
     """A step was not done within its time."""
 
 
+class OutputInvalid(StepFailed):
+    """A model's answer does not fit the form that was asked for, although it was told what is wrong.
+
+    Not a step has failed, but what all of them together came to; `key` is the last one.
+    """
+
+    def __init__(self, message: str, key: str) -> None:
+        super().__init__("OutputInvalid", message, key)
+
+
 class Retryable(EngineError):
-    """This attempt failed, another one may succeed. `retry_after` is in seconds, if the other side named one."""
+    """This attempt failed, another one may succeed. `retry_after` is in seconds, if the other side named one.
+
+    `instead` names who may be asked once the attempts are used up, if anybody is known.
+    """
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.instead = ""
 
 
 class Permanent(EngineError):
-    """This step can't succeed, however often it is tried. `type` is what the workflow sees as the failure's name."""
+    """This step can't succeed, however often it is tried. `type` is what the workflow sees as the failure's name.
+
+    `instead` names who may be asked in the place of whoever failed, if anybody is known.
+    """
 
     def __init__(self, message: str, type: str = "Permanent") -> None:
         super().__init__(message)
         self.type = type
+        self.instead = ""
 
 
 class NoEffect(EngineError):

@@ -95,7 +95,11 @@ class Message:
 
 @dataclass(frozen=True)
 class Reply(Message):
-    """A model's answer. `native` is the provider's own form of it, needed for a faithful continuation."""
+    """A model's answer. `native` is the provider's own form of it, needed for a faithful continuation.
+
+    `context` is how many tokens the model takes at most, None if that is not known. `output` is the answer in the form
+    that was asked for, if one was; it is read from the text and not recorded beside it.
+    """
 
     usage: Usage = field(default_factory=Usage)
     model: str = ""
@@ -103,6 +107,8 @@ class Reply(Message):
     native: JSON = None
     citations: tuple[Citation, ...] = ()
     step_key: str = ""
+    context: int | None = None
+    output: Any = field(default=None, compare=False)
 
     def to_json(self) -> JSON:
         return {
@@ -113,6 +119,7 @@ class Reply(Message):
             "finish": self.finish,
             "native": self.native,
             "citations": [citation.to_json() for citation in self.citations],
+            **({} if self.context is None else {"context": self.context}),
         }
 
     @classmethod
@@ -127,7 +134,19 @@ class Reply(Message):
             native=data["native"],
             citations=tuple(Citation.from_json(citation) for citation in data["citations"]),
             step_key=step_key,
+            context=data.get("context"),
         )
+
+
+@dataclass(frozen=True)
+class Summary(Message):
+    """What stands in the place of a stretch of a conversation: a summary of it, made by the step `step_key`.
+
+    `citations` are passages that stay at hand for those who quote instead of writing.
+    """
+
+    citations: tuple[Citation, ...] = ()
+    step_key: str = ""
 
 
 @dataclass(frozen=True)

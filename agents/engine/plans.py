@@ -13,6 +13,9 @@ from agents.engine.ports import Effect
 from agents.engine.records import ArtifactRecord, StepRecord
 from agents.engine.retry import Retry
 
+NEXT = "next"
+"""In the entry of a failed attempt: how the next one goes about it, where that is otherwise."""
+
 
 @dataclass(slots=True)
 class Plan:
@@ -21,7 +24,9 @@ class Plan:
     `name` is counted in the scope, `title` is shown; `input` is JSON for the record; `timeout` in seconds.
     `begins_itself` says that the executor may wait, even parked, before it acts, and calls Attempt.begin when it does.
     `is_elsewhere` says that another process executes its attempts, and that a run which comes back waits on for it.
-    `taints` says that strangers may have written what comes out of it.
+    `taints` says that strangers may have written what comes out of it. `instead` is asked after each failure, with the
+    pause before another attempt of the same kind, None if there is none: what it gives is noted with the failed
+    attempt, its `next` among it, and the next one, which goes about it in that way, begins at once.
     """
 
     kind: str
@@ -36,6 +41,7 @@ class Plan:
     begins_itself: bool = False
     taints: bool = False
     is_elsewhere: bool = False
+    instead: Callable[[StepRecord, Exception, float | None], dict[str, JSON] | None] | None = None
 
 
 async def _has_begun() -> None:

@@ -67,13 +67,23 @@ class AgentConfig:
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """One request to a model; `info` says which step it belongs to, if any."""
+    """One request to a model; `info` says which step it belongs to, if any.
+
+    `others` are the models that may be asked instead, in order, should this one fail for good. With `output`, a JSON
+    schema, the answer is to be JSON that fits it. `purpose` "compact" asks for a summary of the messages, to go on with
+    in their place.
+    """
 
     model: str
     messages: tuple[Message, ...]
     tools: tuple[ToolSpec, ...] = ()
     temperature: float | None = None
+    top_p: float | None = None
     max_output_tokens: int | None = None
+    seed: int | None = None
+    others: tuple[str, ...] = ()
+    output: Mapping[str, Any] | None = None
+    purpose: Literal["answer", "compact"] = "answer"
     workspace_id: int = 0
     run_id: UUID = NO_RUN
     step_key: str = ""

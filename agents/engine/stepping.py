@@ -27,7 +27,7 @@ from agents.engine.errors import (
 )
 from agents.engine.journal.store import Unwritable
 from agents.engine.marks import blocked_name, step_mark
-from agents.engine.plans import Attempt, Executor, OpenStep, Plan
+from agents.engine.plans import NEXT, Attempt, Executor, OpenStep, Plan
 from agents.engine.recording import (
     fail_step,
     finish_step,
@@ -314,6 +314,9 @@ async def _after_failure(x: Execution, step: OpenStep, plan: Plan, error: Except
     elif not isinstance(error, (Permanent, NotEncodable, NeedsApproval)):
         retry_after = error.retry_after if isinstance(error, Retryable) else None
         pause = plan.retry.pause_after(failures, Random(f"{x.id}{record.key}{failures}"), retry_after)  # noqa: S311 (jitter)
+    note = plan.instead(record, error, pause) if plan.instead is not None else None
+    if note is not None:
+        pause = 0.0
     if step.streamed:
         x.change().streamed.append(record.key)
     if pause is None:
@@ -323,9 +326,9 @@ async def _after_failure(x: Execution, step: OpenStep, plan: Plan, error: Except
         await x.commit()
         return failed
     due = x.stamp() + timedelta(seconds=pause)
-    entry = {**described, "number": record.attempt, "at": x.stamp(), "retry_at": due}
+    entry = {**described, **(note or {}), "number": record.attempt, "at": x.stamp(), "retry_at": due}
     record = update_step(x, record, status="retrying", attempts=with_entry(record, entry))
-    log_step(x, "step_retrying", record, error=described, delay=round(pause, 3))
+    log_step(x, "step_retrying", record, error=described, delay=round(pause, 3), **(note or {}))
     if pause > x.host.short_pause:
         await x.commit()
     return await _next_attempt(x, record, plan)
@@ -373,8 +376,14 @@ def _retry_at(record: StepRecord) -> datetime:
 
 
 def _failures(record: StepRecord) -> int:
-    """Count the attempts that failed; those that a crash or a stop ended, or kept from beginning, are not counted."""
-    return sum(1 for entry in decode(record.attempts) or () if entry["type"] not in NOT_ITS_FAULT)
+    """Count the attempts that failed since the step goes about it as it does now.
+
+    Those that a crash or a stop ended, or kept from beginning, are not counted.
+    """
+    count = 0
+    for entry in decode(record.attempts) or ():
+        count = 0 if NEXT in entry else count + (entry["type"] not in NOT_ITS_FAULT)
+    return count
 
 
 def _describe(error: Exception) -> dict[str, JSON]:
