@@ -134,10 +134,8 @@ class Outbound:
 
     async def _admit(self, url: httpx.URL) -> None:
         """Refuse a host if any of its addresses is out of bounds, before anybody connects to it."""
-        host = url.raw_host.decode("ascii")
-        for address in await _resolve(host, url.port or (443 if url.scheme == "https" else 80)):
-            if not self._policy.admits(address):
-                raise _refused(url.host, str(address))
+        port = url.port or (443 if url.scheme == "https" else 80)
+        await admitted_addresses(self._policy, url.raw_host.decode("ascii"), port, name=url.host)
 
     async def _send(self, request: _Request, limit: int) -> Response | _Request:
         """Give the answer, or the request that it redirects to."""
@@ -160,7 +158,7 @@ class Outbound:
 
 def _make_client(policy: AddressPolicy, contact: str) -> httpx.AsyncClient:
     client = httpx.AsyncClient(
-        verify=_tls(),
+        verify=tls(),
         trust_env=False,
         follow_redirects=False,
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
@@ -177,7 +175,8 @@ def _make_client(policy: AddressPolicy, contact: str) -> httpx.AsyncClient:
 
 
 @cache
-def _tls() -> ssl.SSLContext:
+def tls() -> ssl.SSLContext:
+    """Give what certificates are checked by."""
     # Reading the certificates takes some 20 ms, so all clients share them. SSL_CERT_FILE is honoured.
     return httpx.create_ssl_context(trust_env=True)
 
@@ -207,6 +206,19 @@ def parse_url(text: str) -> httpx.URL:
     if url.userinfo:
         raise AddressRefused("An address with a user name or a password in it is not fetched.")
     return url
+
+
+async def admitted_addresses(policy: AddressPolicy, host: str, port: int, *, name: str = "") -> list[Address]:
+    """Give the addresses of a host; raises AddressRefused if any of them is out of bounds.
+
+    Raises Unreachable for a host that is none, NotConnected for one that can't be looked up at the moment. `name` is
+    what people call it.
+    """
+    addresses = await _resolve(host, port)
+    for address in addresses:
+        if not policy.admits(address):
+            raise _refused(name or host, str(address))
+    return addresses
 
 
 async def _resolve(host: str, port: int) -> list[Address]:

@@ -64,8 +64,9 @@ class Caller(Protocol):
 class Admission:
     """A call that may begin. `release` is to be called when it has ended, however it did."""
 
-    def __init__(self, limiter: Limiter, keys: Sequence[str], pauses: Sequence[str]) -> None:
+    def __init__(self, limiter: Limiter, keys: Sequence[str], pauses: Sequence[str], heeds: Sequence[str]) -> None:
         self.keys = keys
+        self.heeds = heeds
         self._pauses = pauses
         self._limiter = limiter
         self._permits: list[tuple[int, int, float]] = []
@@ -115,14 +116,21 @@ class Limiter:
         self._news = asyncio.Event()
 
     async def admit(
-        self, keys: Sequence[str], caller: Caller, *, tokens: float = 0.0, pauses: Sequence[str] = ()
+        self,
+        keys: Sequence[str],
+        caller: Caller,
+        *,
+        tokens: float = 0.0,
+        pauses: Sequence[str] = (),
+        heeds: Sequence[str] | None = None,
     ) -> Admission:
         """Wait until a call that counts for these names may begin. `tokens` is what it will take of limits of tokens.
 
-        `pauses` are those of the names that wait for everybody when the other side asks for a pause. A long wait is
-        handed to `caller.wait_until`, where the run may park and the call come back anew.
+        `pauses` are those of the names that wait for everybody when the other side asks for a pause; `heeds` are those
+        whose pauses this call waits for, by default all its names. A long wait is handed to `caller.wait_until`, where
+        the run may park and the call come back anew.
         """
-        admission = Admission(self, keys, pauses)
+        admission = Admission(self, keys, pauses, keys if heeds is None else heeds)
         has_waited = caller.is_resumed
         try:
             while later := await self._attempt(admission, caller, tokens, is_resumed=has_waited):
@@ -140,7 +148,7 @@ class Limiter:
     ) -> tuple[float, str] | None:
         """Try to get all that is needed; gives until when to wait, and for what, if it can't be had soon."""
         known = await self.look()
-        if paused := self._paused(known, admission.keys):
+        if paused := self._paused(known, admission.heeds):
             return paused
         rules = rules_for(known.rules, caller.workspace_id, admission.keys)
         for rule, key in rules:
@@ -222,6 +230,11 @@ class Limiter:
         if self._known_at > self._sweep_at:
             self._sweep_at = self._known_at + SWEEP
             await self._insistently(store.sweep, known.now)
+
+    async def paused_for(self, key: str) -> float:
+        """Give for how many seconds what counts for `key` is still to wait, as the other side asked for."""
+        known = await self.look()
+        return max(0.0, known.pauses.get(key, 0.0) - self.desk.now())
 
     async def pause(self, key: str, seconds: float, reason: str) -> None:
         """Let nobody begin what counts for `key`, for so many seconds, an hour at most."""

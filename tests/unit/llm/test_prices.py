@@ -8,14 +8,14 @@ import sys
 import pytest
 
 from agents.engine.errors import Permanent
-from agents.llm.config import ModelConfig, ModelName
+from agents.llm.config import Endpoint, ModelConfig, ModelName
 from agents.llm.prices import Tokens, cost_microusd
 
 TOKENS = Tokens(input=1_000_000, output=100_000)
 
 
 def cost(name: str, tokens: Tokens = TOKENS, **config: object) -> int | None:
-    return cost_microusd(ModelName.parse(name), tokens, ModelConfig(**config))  # type: ignore[arg-type]
+    return cost_microusd(ModelName.parse(name), tokens, Endpoint(**{"kind": "openai", **config}))  # type: ignore[arg-type]
 
 
 def test_a_public_model_at_its_own_address() -> None:
@@ -27,9 +27,11 @@ def test_a_public_model_at_its_own_address() -> None:
     assert cached < known
 
 
-@pytest.mark.parametrize("name", ["openai:no-such-model-xyz", "elsewhere:gpt-4o-mini"])
-def test_what_no_list_knows_is_unknown(name: str) -> None:
-    assert cost(name) is None
+@pytest.mark.parametrize(
+    ("name", "kind"), [("openai:no-such-model-xyz", "openai"), ("other:gpt-4o-mini", "compatible")]
+)
+def test_what_no_list_knows_is_unknown(name: str, kind: str) -> None:
+    assert cost(name, kind=kind) is None
 
 
 def test_another_address_does_not_have_the_public_price() -> None:
