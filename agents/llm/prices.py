@@ -29,9 +29,8 @@ def cost_microusd(name: ModelName, tokens: Tokens, endpoint: Endpoint) -> int | 
     price = endpoint.prices.get(str(name))
     if price is not None:
         return _own_price(price, tokens)
-    if (listed := _listed(name, tokens, endpoint)) is not None:
-        return round(listed.total_price * 1_000_000)
-    return None
+    listed = _listed(name, tokens, endpoint)
+    return None if listed is None else int(round(listed.total_price * 1_000_000))
 
 
 def context_of(name: ModelName, endpoint: Endpoint) -> int | None:
