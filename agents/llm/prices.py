@@ -30,7 +30,8 @@ def cost_microusd(name: ModelName, tokens: Tokens, endpoint: Endpoint) -> int | 
     if price is not None:
         return _own_price(price, tokens)
     listed = _listed(name, tokens, endpoint)
-    return None if listed is None else int(round(listed.total_price * 1_000_000))
+    cost: int | None = None if listed is None else round(listed.total_price * 1_000_000)
+    return cost
 
 
 def context_of(name: ModelName, endpoint: Endpoint) -> int | None:
