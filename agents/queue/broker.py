@@ -78,7 +78,8 @@ class RunBroker(ORM):
             found = [] if self._is_quiet else self._tasks() or self._hints()
             if not found:
                 self._wait()
-                found = self._tasks() or self._hints()
+                # Runs first: a step that waits for its first moment counts milliseconds, a task does not.
+                found = self._hints() or self._tasks()
         except DATABASE_ERRORS as error:
             # The stock pusher would sleep for ten seconds and die.
             outages.failed("broker", outage_of(error) or Outage.BUSY, error)
@@ -110,20 +111,23 @@ class RunBroker(ORM):
         """Give one hint per worker if runs are due; fewer and fewer while nobody takes them."""
         if self.list_key != "runs":
             return []
-        head = (
-            Run.objects.filter(status=RunStatus.QUEUED).order_by("rank").values_list("id", "epoch").first()
-            or self._flagged()
-        )
+        now = time.monotonic()
+        # Where the database told of something, there is no need to look first.
+        is_told = self._has_news and now > self._hinted_at + FIRST_GAP
+        head = None if is_told else self._first_due() or self._flagged()
         if head is None and not self._has_news:
             self._head = None
             return []
-        now = time.monotonic()
         # Where runs come and go the head is another each time: a hint for each would keep every process busy with hints.
         self._gap = min(LONGEST_GAP, self._gap * 2) if head is not None and head == self._head else FIRST_GAP
         if now < self._hinted_at + self._gap:
             time.sleep(self._hinted_at + self._gap - now)
         self._head, self._hinted_at, self._has_news = head, time.monotonic(), False
         return [(HINT, hint())] * int(Conf.WORKERS)
+
+    @staticmethod
+    def _first_due() -> object:
+        return Run.objects.filter(status=RunStatus.QUEUED).order_by("rank").values_list("id", "epoch").first()
 
     def _flagged(self) -> object:
         """On SQLite nothing tells of a cancel or pause of a running run: look for one now and then."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -66,13 +67,18 @@ def move_to(disk: Disk, template: Template, url: str) -> None:
 
 
 @pytest.fixture
-def world_and_disk(instance_template: Template, tmp_path: Path) -> Iterator[tuple[World, Disk]]:
-    # The server's account must be able to go through the folders above.
-    for folder in tmp_path.parents[:3]:
-        folder.chmod(0o755)
-    tmp_path.chmod(0o755)
-    with instance_on(instance_template, tmp_path) as (instance, disk):
-        world = World(instance, tmp_path)
+def folder() -> Iterator[Path]:
+    # Not pytest's own: the server's account must be able to go through the folders above, and each session of pytest
+    # that begins closes them.
+    with TemporaryDirectory(prefix="agentsite-disk-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def world_and_disk(instance_template: Template, folder: Path) -> Iterator[tuple[World, Disk]]:
+    with instance_on(instance_template, folder) as (instance, disk):
+        world = World(instance, folder)
         instance.environment |= {
             "WORKFLOW_MODULES": "tests.workflows",
             "LEASE_SECONDS": str(LEASE),
