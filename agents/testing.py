@@ -14,7 +14,7 @@ its n-th committed batch, `crash_when` as soon as a condition holds, and lets it
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import Executor as FutureExecutor
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -34,10 +34,21 @@ from agents.engine.journal.memory import MemoryRun, MemoryStore
 from agents.engine.journal.transitions import wake
 from agents.engine.marks import Marks
 from agents.engine.messages import Reply, ToolResult
-from agents.engine.ports import AgentConfig, CallInfo, ModelPort, ModelRequest, Need, Ports, ToolPort, ToolSpec
+from agents.engine.ports import (
+    AgentConfig,
+    CallInfo,
+    ModelPort,
+    ModelRequest,
+    Need,
+    Ports,
+    SubAgent,
+    ToolPort,
+    ToolSpec,
+)
 from agents.engine.records import (
     ENDED,
     ChildRecord,
+    Claimed,
     ClaimRequest,
     History,
     MessageRecord,
@@ -48,7 +59,7 @@ from agents.engine.records import (
 from agents.engine.registry import WorkflowFunction, find_workflow, known_workflows
 from agents.engine.stepping import Starts
 
-__all__ = ["ScriptedModel", "ScriptedTools", "TestRun", "WorkflowTest"]
+__all__ = ["ScriptedModel", "ScriptedTools", "TestAgent", "TestRun", "WorkflowTest"]
 
 
 class ScriptedModel:
@@ -105,6 +116,17 @@ class ScriptedTools:
 
 
 @dataclass(frozen=True, slots=True)
+class TestAgent:
+    """An agent that others can run, with the workflow it has."""
+
+    __test__ = False
+
+    config: AgentConfig
+    workflow: str = "react"
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class TestRun:
     """A run as it stands after the test."""
 
@@ -139,7 +161,10 @@ class TestRun:
 
 
 class WorkflowTest:
-    """An in-memory engine. `model` and `tools` are ports; see ScriptedModel and ScriptedTools."""
+    """An in-memory engine. `model` and `tools` are ports; see ScriptedModel and ScriptedTools.
+
+    `agent` is the one that the tested run has, `agents` are those that it may run or delegate to.
+    """
 
     __test__ = False
     lease_seconds = 8.0
@@ -152,6 +177,7 @@ class WorkflowTest:
         model: ModelPort | None = None,
         tools: ToolPort | None = None,
         agent: AgentConfig | None = None,
+        agents: Iterable[TestAgent] = (),
         clock: ManualClock | None = None,
     ) -> None:
         self.store = MemoryStore()
@@ -160,6 +186,7 @@ class WorkflowTest:
         self.marks = Marks()
         self.starts = Starts()
         self.agent = agent
+        self.agents = {one.config.name: one for one in agents}
         self.journal = self._new_journal()
         self.replays = 0
         self._living: dict[UUID, Execution] = {}
@@ -197,6 +224,11 @@ class WorkflowTest:
         """Give a run as it stands."""
         return TestRun(self.store.runs[run_id], self.store.larges)
 
+    def below(self, run_id: UUID) -> dict[str, TestRun]:
+        """Give the sub-runs of a run by the key of the step that started them."""
+        runs = [run for run in self.store.runs.values() if run.parent_id == run_id]
+        return {run.child.parent_key: TestRun(run, self.store.larges) for run in runs}
+
     def tell(self, run_id: UUID, name: str, data: JSON, token: str = "") -> None:
         """Send a run a message, as others would."""
         run = self.store.runs[run_id]
@@ -225,9 +257,15 @@ class WorkflowTest:
         return self.store.large(id)
 
     async def resolve_target(self, workspace_id: int, name: str) -> Target:
+        if name in self.agents:
+            return Target(self.agents[name].workflow, list(self.agents).index(name) + 1)
         if name in self._functions or name in known_workflows():
             return Target(name)
         raise Permanent(f"There is no workflow named {name!r}.", "UnknownTarget")
+
+    async def sub_agents(self, workspace_id: int, names: Sequence[str]) -> list[SubAgent]:
+        found = [self.agents[name] for name in names if name in self.agents]
+        return [SubAgent(one.config.name, one.description, one.workflow, one.config.input_schema) for one in found]
 
     async def in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
         return function(*args)
@@ -260,12 +298,17 @@ class WorkflowTest:
                 if not claimed and not self._advance_clock():
                     return
                 histories = self.store.histories([run.id for run in claimed])
-                executions = [Execution(run, self, self.agent, histories[run.id]) for run in claimed]
+                executions = [Execution(run, self, self._agent_of(run), histories[run.id]) for run in claimed]
                 self._living = {execution.id: execution for execution in executions}
                 self.replays += sum(not run.is_fresh for run in claimed)
                 await asyncio.gather(*(self._drive(execution) for execution in executions))
         finally:
             writer.cancel()
+
+    def _agent_of(self, run: Claimed) -> AgentConfig | None:
+        if run.agent_version_id is None:
+            return self.agent
+        return list(self.agents.values())[run.agent_version_id - 1].config
 
     async def _drive(self, execution: Execution) -> None:
         name = execution.claimed.workflow

@@ -81,20 +81,50 @@ async def as_completed(
     x: Execution, scope: Scope, awaitables: Sequence[Awaitable[Any]]
 ) -> AsyncIterator[tuple[int, Any]]:
     """Give (index, result) of the branches in the order in which they end; the order is recorded."""
-    key = scope.next_key("as_completed")
-    branches = [_start(x, scope, f"{key}/{i}/", awaitable) for i, awaitable in enumerate(awaitables)]
-    left = {i: task for i, (task, _) in enumerate(branches)}
-    for turn in range(len(branches)):
-        record = x.steps.get(f"{key}/next#{turn}")
+    pool = Pool(x, scope, "as_completed")
+    for awaitable in awaitables:
+        pool.add(awaitable)
+    while pool.living:
+        yield await pool.next()
+
+
+class Pool:
+    """Parallel branches, to which more can be added while others end; the order in which they end is recorded."""
+
+    def __init__(self, x: Execution, scope: Scope, name: str) -> None:
+        self._x = x
+        self._scope = scope
+        self._key = scope.next_key(name)
+        self._branches: dict[int, tuple[Branch, Scope]] = {}
+        self._added = 0
+        self._turn = 0
+
+    @property
+    def living(self) -> int:
+        """How many branches have not been given by `next` yet."""
+        return len(self._branches)
+
+    def add(self, awaitable: Awaitable[Any]) -> int:
+        """Start a branch; gives its index, counted from 0."""
+        index, self._added = self._added, self._added + 1
+        self._branches[index] = _start(self._x, self._scope, f"{self._key}/{index}/", awaitable)
+        return index
+
+    async def next(self) -> tuple[int, Any]:
+        """Wait for the next branch to end: give its index and result, or raise its failure."""
+        x, key = self._x, f"{self._key}/next#{self._turn}"
+        self._turn += 1
+        record = x.steps.get(key)
         if record is not None:
             index = int((await outcome_of(x, record))["index"])
-            await _settled(x, [left[index]])
+            await _settled(x, [self._branches[index][0]])
         else:
-            await _first(x, list(left.values()))
-            index = next(i for i, task in left.items() if task.done())
-            await _record_choice(x, scope, f"{key}/next#{turn}", "next", {"index": index})
-        scope.saw(branches[index][1].now)
-        yield index, left.pop(index).result()
+            await _first(x, [task for task, _ in self._branches.values()])
+            index = next(i for i, (task, _) in self._branches.items() if task.done())
+            await _record_choice(x, self._scope, key, "next", {"index": index})
+        task, inner = self._branches.pop(index)
+        self._scope.saw(inner.now)
+        return index, task.result()
 
 
 async def timeout(x: Execution, scope: Scope, seconds: float, awaitable: Awaitable[Any]) -> Any:

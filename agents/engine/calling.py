@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -78,6 +79,14 @@ def tool_spec(x: Execution, name: str) -> ToolSpec | None:
         return x.host.ports.tools.spec(name)
     except KeyError:
         return None
+
+
+def offered(x: Execution, tools: Iterable[str | ToolSpec]) -> tuple[ToolSpec, ...]:
+    """Give the specifications of what a model may call; names of unknown tools are left out."""
+    port, given = x.host.ports.tools, list(tools)
+    known = {spec.name: spec for spec in port.specs([tool for tool in given if isinstance(tool, str)])}
+    specs = [known.get(tool) if isinstance(tool, str) else tool for tool in given]
+    return tuple(spec for spec in specs if spec is not None)
 
 
 def call_info(x: Execution, attempt: Attempt, *, is_approved: bool = False) -> CallInfo:

@@ -12,7 +12,7 @@ from uuid import UUID, uuid5
 
 from pydantic import BaseModel
 
-from agents.engine import branching, subruns, thinking
+from agents.engine import branching, subagents, subruns, thinking
 from agents.engine.artifacts import keep_file
 from agents.engine.asking import (
     LASTS,
@@ -31,7 +31,7 @@ from agents.engine.errors import ForeignTask, Sealed, StepFailed
 from agents.engine.messages import Message, Reply, Summary, ToolCall, ToolResult
 from agents.engine.outputs import Output
 from agents.engine.plans import Attempt, Plan
-from agents.engine.ports import AgentConfig, Effect
+from agents.engine.ports import AgentConfig, Effect, SubAgent, ToolSpec
 from agents.engine.recording import finish_step, record_step
 from agents.engine.retry import Retry
 from agents.engine.scope import Scope, current_scope
@@ -74,7 +74,7 @@ class Context:
         chat: Sequence[Message],
         *,
         model: str | None = None,
-        tools: Iterable[str] | None = None,
+        tools: Iterable[str | ToolSpec] | None = None,
         label: str | None = None,
         temperature: float | None = None,
         top_p: float | None = None,
@@ -85,8 +85,9 @@ class Context:
         retry: Retry | None = None,
         timeout: float = thinking.TIMEOUT,
     ) -> Reply:
-        """Ask the model once. `tools` are names, by default the agent's; `timeout` is seconds per attempt.
+        """Ask the model once. `timeout` is seconds per attempt.
 
+        `tools` are those on offer, by default the agent's: names, or specifications of what the workflow itself does.
         With `output`, a pydantic model or a JSON schema, the reply's `output` is the answer in that form; an answer
         that does not fit is handed back with what is wrong at most `repairs` times, then OutputInvalid is raised. (A
         reply that calls tools has no output.) Raises StepFailed when the model and those that the agent falls back on
@@ -194,6 +195,10 @@ class Context:
         """Run branches until the first one ends; give its index and result, drop the others."""
         return await branching.race(self._x, self._enter("race"), awaitables)
 
+    def pool(self) -> branching.Pool:
+        """Give a pool of parallel branches, to which more can be added while others end."""
+        return branching.Pool(self._x, self._enter("pool"), "pool")
+
     def as_completed(self, *awaitables: Awaitable[Any]) -> AsyncIterator[tuple[int, Any]]:
         """Give (index, result) of parallel branches as they end."""
         return branching.as_completed(self._x, self._enter("as_completed"), awaitables)
@@ -243,13 +248,24 @@ class Context:
 
     # -- sub-runs, time, records ---------------------------------------------------------------------------------
 
-    def call(self, target: str, input: JSON = None, *, priority: int | None = None) -> subruns.SubRunCall:
-        """Run another agent, or a workflow by its name, and await its output; raises StepFailed if it fails."""
-        return subruns.SubRunCall(self._x, self._enter, target, input, priority)
+    def call(
+        self, target: str, input: JSON = None, *, workflow: str = "", priority: int | None = None
+    ) -> subruns.SubRunCall:
+        """Run another agent, or a workflow by its name, and await its output; raises StepFailed if it fails.
 
-    async def spawn(self, target: str, input: JSON = None, *, priority: int | None = None) -> subruns.SubRun:
+        With a `workflow` the agent is run by that one instead of its own.
+        """
+        return subruns.SubRunCall(self._x, self._enter, target, input, workflow, priority)
+
+    async def spawn(
+        self, target: str, input: JSON = None, *, workflow: str = "", priority: int | None = None
+    ) -> subruns.SubRun:
         """Start another agent or workflow; await `.result()` of what comes back, or let it go."""
-        return await subruns.start(self._x, self._enter("spawn"), target, input, priority)
+        return await subruns.start(self._x, self._enter("spawn"), target, input, workflow, priority)
+
+    async def sub_agents(self) -> tuple[SubAgent, ...]:
+        """Give the agents that this run's agent may delegate to, as they were when this was first asked."""
+        return await subagents.describe(self._x, self._enter("sub_agents"))
 
     async def sleep(self, seconds: float = 0.0, *, until: datetime | None = None) -> None:
         """Pause, for seconds or until a time. A long pause holds no worker."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from agents.engine.errors import Permanent
-from agents.engine.ports import AgentConfig
+from agents.engine.ports import AgentConfig, SubAgent
 from agents.engine.records import Target
 from agents.engine.registry import known_workflows
 from agents.models import Agent, AgentVersion
@@ -38,3 +40,15 @@ def resolve_target(workspace_id: int, name: str) -> Target:
     if name in known_workflows():
         return Target(name)
     raise Permanent(f"There is no agent and no workflow named {name!r} here.", "UnknownTarget")
+
+
+def describe_agents(workspace_id: int, names: Sequence[str]) -> list[SubAgent]:
+    """Describe those agents of these names that can be run, in the order of the names."""
+    found = Agent.objects.filter(workspace_id=workspace_id, name__in=names, archived_at=None, current__isnull=False)
+    known = {agent.name: agent for agent in found.select_related("current")}
+    return [_described(known[name]) for name in dict.fromkeys(names) if name in known]
+
+
+def _described(agent: Agent) -> SubAgent:
+    assert agent.current is not None
+    return SubAgent(agent.name, agent.description, agent.current.workflow, agent.current.input_schema)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -19,14 +19,14 @@ from uuid import UUID
 from agents.engine import control, leases, process_calls, reaping, suspects
 from agents.engine.clock import WorkerClock
 from agents.engine.context import Context
-from agents.engine.directory import agent_config, resolve_target
+from agents.engine.directory import agent_config, describe_agents, resolve_target
 from agents.engine.errors import UnknownWorkflow
 from agents.engine.execution import Execution
 from agents.engine.journal.journal import Journal, Lease
 from agents.engine.journal.store import Store
 from agents.engine.marks import Marks
 from agents.engine.membership import Membership
-from agents.engine.ports import AgentConfig, Ports
+from agents.engine.ports import AgentConfig, Ports, SubAgent
 from agents.engine.records import Claimed, ClaimRequest, History, Target, WaitRecord
 from agents.engine.registry import find_workflow
 from agents.engine.scope import current_scope
@@ -154,6 +154,9 @@ class Driver:
 
     async def resolve_target(self, workspace_id: int, name: str) -> Target:
         return await self._threads.chore(resolve_target, workspace_id, name)
+
+    async def sub_agents(self, workspace_id: int, names: Sequence[str]) -> list[SubAgent]:
+        return await self._threads.chore(describe_agents, workspace_id, names)
 
     async def in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
         scope = current_scope.get()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
 from agents.engine.clock import Clock
 from agents.engine.marks import Marks
-from agents.engine.ports import Ports
+from agents.engine.ports import Ports, SubAgent
 from agents.engine.records import History, Target
 
 if TYPE_CHECKING:
@@ -39,6 +39,10 @@ class Host(Protocol):
     async def load_large(self, id: UUID) -> bytes: ...
 
     async def resolve_target(self, workspace_id: int, name: str) -> Target: ...
+
+    async def sub_agents(self, workspace_id: int, names: Sequence[str]) -> list[SubAgent]:
+        """Describe those agents of these names that there are."""
+        ...
 
     async def in_thread(self, function: Callable[..., Any], *args: Any) -> Any: ...
 

@@ -32,19 +32,33 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """A passage of a source. `source` is a URL or `document:<id>`, `quote` stands verbatim in it."""
+    """A passage of a source. `source` is a URL or `document:<id>`, `quote` stands verbatim in it.
+
+    What another run has found names that `run` and the `step` in it; both are empty for what the citing step found.
+    """
 
     source: str
     title: str = ""
     quote: str = ""
     locator: str = ""
+    step: str = ""
+    run: str = ""
 
     def to_json(self) -> JSON:
-        return {"source": self.source, "title": self.title, "quote": self.quote, "locator": self.locator}
+        data = {"source": self.source, "title": self.title, "quote": self.quote, "locator": self.locator}
+        if self.run:
+            data |= {"step": self.step, "run": self.run}
+        return data
 
     @classmethod
     def from_json(cls, data: JSON) -> Citation:
-        return cls(**{name: data.get(name, "") for name in ("source", "title", "quote", "locator")})
+        found = {name: data.get(name, "") for name in ("source", "title", "quote", "locator")}
+        return cls(**found, step=data.get("step", ""), run=data["run"]) if data.get("run") else cls(**found)
+
+    @property
+    def passage(self) -> Citation:
+        """Give the citation without who found it."""
+        return Citation(self.source, self.title, self.quote, self.locator) if self.run else self
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,16 @@ class AgentConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class SubAgent:
+    """An agent that another one may delegate to. Without an `input_schema` it takes a goal in words."""
+
+    name: str
+    description: str = ""
+    workflow: str = ""
+    input_schema: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ModelRequest:
     """One request to a model; `info` says which step it belongs to, if any.
 

@@ -17,7 +17,7 @@ from agents.engine.deciding import reconsider
 from agents.engine.endings import tools_for_children
 from agents.engine.plans import Plan
 from agents.engine.recording import fail_step, finish_step, log_step, outcome_of, record_step
-from agents.engine.records import ChildRecord, StepRecord, WaitRecord
+from agents.engine.records import ChildRecord, StepRecord, Target, WaitRecord
 
 if TYPE_CHECKING:
     from agents.engine.execution import Execution
@@ -43,11 +43,12 @@ class SubRun:
 class SubRunCall:
     """A sub-run to be started and awaited: `await ctx.call(…)`."""
 
-    def __init__(self, x: Execution, enter: Any, target: str, input: JSON, priority: int | None) -> None:
+    def __init__(self, x: Execution, enter: Any, target: str, input: JSON, workflow: str, priority: int | None) -> None:
         self._x = x
         self._enter = enter
         self._target = target
         self._input = input
+        self._workflow = workflow
         self._priority = priority
 
     def __await__(self) -> Generator[Any, None, JSON]:
@@ -55,15 +56,18 @@ class SubRunCall:
 
     async def _run(self) -> JSON:
         scope: Scope = self._enter("call")
-        started = await start(self._x, scope, self._target, self._input, self._priority)
+        started = await start(self._x, scope, self._target, self._input, self._workflow, self._priority)
         record = await _ended(self._x, started.key, scope.join)
         scope.saw(record.finished_at)
         return await outcome_of(self._x, record)
 
 
-async def start(x: Execution, scope: Scope, target: str, input: JSON, priority: int | None) -> SubRun:
+async def start(
+    x: Execution, scope: Scope, target: str, input: JSON, workflow: str, priority: int | None
+) -> SubRun:
     """Queue a sub-run, or give the one that was queued before."""
-    plan = Plan("call", f"call:{target}", target, digest([target, input]))
+    asked = [target, input, workflow] if workflow else [target, input]
+    plan = Plan("call", f"call:{target}", target, digest(asked))
     key = scope.next_key(plan.name)
     record = x.steps.get(key)
     if record is not None:
@@ -73,6 +77,8 @@ async def start(x: Execution, scope: Scope, target: str, input: JSON, priority: 
         return SubRun(x, scope, key, UUID(str(known)))
     await x.gate()
     resolved = await x.host.resolve_target(x.claimed.workspace_id, target)
+    if workflow:
+        resolved = Target(workflow, resolved.agent_version_id)
     await x.gate()
     id = uuid7()
     plan = Plan(plan.kind, plan.name, plan.title, plan.digest, lambda: {"run": id, "input": input})

@@ -11,14 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from agents.engine.calling import call_info
+from agents.engine.calling import call_info, offered
 from agents.engine.canonical import JSON, decode, digest
 from agents.engine.conversation import Conversation, stored
 from agents.engine.errors import OutputInvalid, Retryable, StepTimeout
 from agents.engine.messages import Message, Reply, Summary, user
 from agents.engine.outputs import Output, Unfit
 from agents.engine.plans import NEXT, Attempt, Plan
-from agents.engine.ports import AgentConfig, ModelRequest
+from agents.engine.ports import AgentConfig, ModelRequest, ToolSpec
 from agents.engine.records import StepRecord
 from agents.engine.retry import Retry
 from agents.engine.stepping import perform
@@ -47,7 +47,7 @@ class Asking:
     """
 
     model: str | None = None
-    tools: Sequence[str] | None = None
+    tools: Sequence[str | ToolSpec] | None = None
     label: str | None = None
     sampling: Mapping[str, Any] = field(default_factory=dict)
     output: Output | None = None
@@ -112,7 +112,7 @@ async def _ask(
     identity = [conversation.digest(chat), asking.model, *([output.schema] if output else ())]
 
     def request(asked: str, attempt: Attempt) -> ModelRequest:
-        tools = tuple(x.host.ports.tools.specs(names))
+        tools = offered(x, names)
         schema = output.schema if output else None
         return _request(x, asked, models, chat, attempt, tools=tools, output=schema, **sampling)
 

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from math import isfinite
 
 from agents.engine import Context, StepFailed
 from agents.engine.messages import ToolCall, ToolResult
 from agents.workflows.crawling import crawl
+from agents.workflows.delegating import Delegate, delegate, failure
 from tools.builtin.wait import LONGEST, waited_text
 from tools.errors import InvalidArguments, UnknownTool
 from tools.registry import registry
 from tools.types import Durable
 
 Carrier = Callable[[Context, ToolCall], Awaitable[ToolResult]]
+NOBODY: Mapping[str, Delegate] = {}
 
 
-async def carry_out(ctx: Context, call: ToolCall, allowed: Sequence[str]) -> ToolResult:
-    """Carry out one call of a model. Whatever is wrong with it is an answer, with ok=False and a text for the model."""
-    if call.name not in allowed:
-        text = f"There is no tool named {call.name!r}. Tools: {', '.join(allowed)}."
+async def carry_out(
+    ctx: Context, call: ToolCall, allowed: Sequence[str], delegates: Mapping[str, Delegate] = NOBODY
+) -> ToolResult:
+    """Carry out one call of a model, of a tool that it is allowed or of a sub-agent.
+
+    Whatever is wrong with it is an answer, with ok=False and a text for the model.
+    """
+    if call.name not in allowed and call.name not in delegates:
+        text = f"There is no tool named {call.name!r}. Tools: {', '.join([*allowed, *delegates])}."
         return answer(call, text, error=UnknownTool.__name__)
-    durable = registry.get(call.name).durable if call.name in registry else ""
     try:
+        if to := delegates.get(call.name):
+            return await delegate(ctx, call, to)
+        durable = registry.get(call.name).durable if call.name in registry else ""
         return await _CARRIERS[durable](ctx, call)
     except InvalidArguments as error:
         return answer(call, str(error), error=InvalidArguments.__name__)
@@ -52,8 +61,8 @@ async def _ask(ctx: Context, call: ToolCall) -> ToolResult:
     form = {"enum": asked["choices"]} if asked["choices"] else None
     try:
         return answer(call, str(await ctx.ask(asked["question"], form)))
-    except StepFailed as failure:
-        return answer(call, f"{failure.type}: {failure.message}", error=failure.type)
+    except StepFailed as failed:
+        return failure(call, failed.type, failed.message)
 
 
 _CARRIERS: dict[Durable, Carrier] = {"": _call, "sleep": _pause, "ask": _ask, "crawl": crawl}

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from agents.engine import Context, Permanent, workflow
 from agents.engine.canonical import JSON
-from agents.engine.messages import Message, Reply, system, user
+from agents.engine.messages import Message, Reply, user
 from agents.workflows.carrying import carry_out
+from agents.workflows.delegating import delegates_of
 from agents.workflows.miscalls import MAX_WRONG_CALLS, Miscalls
+from agents.workflows.prompts import goal_of, instructions, is_offline
+from agents.workflows.reviewing import Reflections, sent_back
 from agents.workflows.sources import Sources, in_order
 
 MAX_ROUNDS = 12
-OFFLINE = "offline"
 DEFAULT_TOOLS = ("search_documents", "web_fetch", "calculate", "wait")
 """What a run without an agent may use: tools that change nothing outside."""
 
@@ -24,30 +26,36 @@ ANSWER_NOW = (
 )
 
 
-class NeedsGoal(Permanent):
-    """The input holds no goal."""
-
-
 class TooManyRounds(Permanent):
     """The model went on calling tools when it was told to answer."""
 
 
 @workflow("react")
 async def react(ctx: Context, input: JSON) -> JSON:
-    """Think, search and act in turns until the goal is answered; the answer cites what it is taken from."""
+    """Think, search, act and delegate in turns until the goal is answered; the answer cites what it is taken from.
+
+    With the option `reflect`, a draft is judged before it is the answer, and sent back so many times at most.
+    """
     agent = ctx.agent
     tools = agent.tools if agent else tuple(name for name in DEFAULT_TOOLS if ctx.may_use(name))
-    offline = not (agent and agent.model) or agent.model == OFFLINE
-    options = agent.options if agent else {}
+    delegates = await delegates_of(ctx)
+    offered = [*tools, *(each.spec for each in delegates.values())]
+    offline, options = is_offline(ctx), agent.options if agent else {}
     max_rounds = _count(options.get("max_rounds"), MAX_ROUNDS)
     miscalls = Miscalls(_count(options.get("max_wrong_calls"), MAX_WRONG_CALLS))
-    chat: list[Message] = [system(_instructions(ctx)), user(_goal(input))]
+    reflections = Reflections(ctx, goal_of(input), _count(options.get("reflect"), 0))
+    chat: list[Message] = [instructions(ctx, GROUNDING), user(_task(input, offline=offline))]
     sources = Sources()
     for number in range(1, max_rounds + 1):
-        reply = await ctx.think(chat, tools=tools)
+        reply = await ctx.think(chat, tools=offered)
         if not reply.tool_calls:
-            return _finish(reply, sources)
-        results = await ctx.gather(*(carry_out(ctx, call, tools) for call in reply.tool_calls))
+            draft = _finish(reply, sources)
+            points = await reflections.points_on(draft)
+            if not points:
+                return draft
+            chat += sent_back(reply.text, points, number)
+            continue
+        results = await ctx.gather(*(carry_out(ctx, call, tools, delegates) for call in reply.tool_calls))
         miscalls.note(results)
         chat += [reply, *in_order(results, sources, shown=not offline)]
         await ctx.emit("continue", {"round": number, "tools": [call.name for call in reply.tool_calls]})
@@ -59,17 +67,12 @@ async def react(ctx: Context, input: JSON) -> JSON:
     return _finish(reply, sources)
 
 
-def _instructions(ctx: Context) -> str:
-    own = ctx.agent.instructions.strip() if ctx.agent else ""
-    today = f"Today is {ctx.now():%A, %d %B %Y} (UTC)."
-    return "\n\n".join(part for part in (own, GROUNDING, today) if part)
-
-
-def _goal(input: JSON) -> str:
-    goal = input.get("goal") if isinstance(input, dict) else input
-    if not isinstance(goal, str) or not goal.strip():
-        raise NeedsGoal('This workflow needs a goal: a text, or {"goal": "…"}.')
-    return goal.strip()
+def _task(input: JSON, *, offline: bool) -> str:
+    """Give what the model is asked: the goal, and what others have found out for it."""
+    context = input.get("context") if isinstance(input, dict) else None
+    goal = goal_of(input)
+    # The model of rules would take the findings of others for questions to answer.
+    return f"{goal}\n\n{context}" if isinstance(context, str) and context.strip() and not offline else goal
 
 
 def _count(option: object, default: int) -> int:

@@ -1,7 +1,7 @@
 """The sources a run has read, numbered, and the citations of its answer.
 
 A model is shown numbers and writes them as [3]; the answer keeps only those it used, numbered anew from 1, each with
-the step that fetched it.
+the step that fetched it, and with the run of that step where it was another one's.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from agents.engine.messages import Citation, Reply, ToolResult
 MAX_QUOTE = 400
 MAX_SHOWN_TITLE = 80
 
+Origin = dict[str, str]
+"""Who read a source: the step, and the run if it was another one."""
+
 _MARK = re.compile(r"(?<![\w\]])\[(\d{1,4}(?:\s*,\s*\d{1,4})*)\](?!\()")
 _URL = re.compile(r"\]\((https?://[^\s)]+)\)|<(https?://[^\s>]+)>|(?<![(<\w])(https?://[^\s<>\"'`]+)")
 _CODE = re.compile(r"(```.*?```|~~~.*?~~~|`[^`\n]*`)", re.DOTALL)
@@ -25,7 +28,7 @@ _CODE = re.compile(r"(```.*?```|~~~.*?~~~|`[^`\n]*`)", re.DOTALL)
 class Sources:
     """All that was read so far, in order; number n is at n - 1."""
 
-    _read: list[tuple[Citation, str]] = field(default_factory=list)
+    _read: list[tuple[Citation, Origin]] = field(default_factory=list)
     _numbers: dict[Citation, int] = field(default_factory=dict)
 
     def add(self, result: ToolResult) -> list[int]:
@@ -52,24 +55,26 @@ class Sources:
         return {
             "text": "".join(parts),
             "citations": [
-                {**replace(citation, quote=_short(citation.quote)).to_json(), "step": step} for citation, step in chosen
+                {**replace(citation, quote=_short(citation.quote)).to_json(), **origin} for citation, origin in chosen
             ],
         }
 
     def _number(self, citation: Citation, step: str) -> int:
-        if citation not in self._numbers:
-            self._read.append((citation, step))
-            self._numbers[citation] = len(self._read)
-        return self._numbers[citation]
+        passage = citation.passage
+        if passage not in self._numbers:
+            origin = {"step": citation.step, "run": citation.run} if citation.run else {"step": step}
+            self._read.append((passage, origin))
+            self._numbers[passage] = len(self._read)
+        return self._numbers[passage]
 
     def _resolved(self, citation: Citation) -> JSON:
         """Give a citation that the model made itself, with the step that read its source."""
-        steps = [
-            step
-            for known, step in self._read
+        origins = [
+            origin
+            for known, origin in self._read
             if known.source == citation.source and (not known.quote or citation.quote in known.quote)
         ]
-        return {**citation.to_json(), "step": steps[0] if steps else ""}
+        return {**citation.to_json(), **(origins[0] if origins else {"step": ""})}
 
     def _renumbered(self, text: str, used: dict[int, int]) -> str:
         text = _MARK.sub(lambda match: self._mark(match, used), text)
@@ -90,6 +95,14 @@ class Sources:
         # After the address, before the full stop that ends the sentence.
         end = match.group().rindex(url) + len(url) if match[3] else len(match.group())
         return match.group()[:end] + mark + match.group()[end:]
+
+
+def listed(citations: Sequence[Citation]) -> list[str]:
+    """Give a line for each citation, with its number and its passage."""
+    return [
+        f"[{number}] {_name(citation)}" + (f": “{_short(citation.quote)}”" if citation.quote else "")
+        for number, citation in enumerate(citations, 1)
+    ]
 
 
 def _name(citation: Citation) -> str:
