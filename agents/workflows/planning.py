@@ -112,7 +112,7 @@ async def plan(ctx: Context, input: JSON) -> JSON:
         if not faults:
             return made.model_dump()
         chat += [reply, user("The plan can't be carried out. Give it again, mended.\n- " + "\n- ".join(faults))]
-    raise BadPlan("The plan can't be carried out: " + " ".join(faults), "BadPlan")
+    raise BadPlan("The plan can't be carried out: " + " ".join(faults))
 
 
 def order(

@@ -17,6 +17,10 @@ Result = dict[str, Any]
 """What a task came to: id, agent, goal, run; text and citations, or error with type and message."""
 
 
+class TaskFailed(Permanent):
+    """A task of the plan has failed, and the team is to end with it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Worker:
     """An agent that does tasks; `workflow` only if it is not to be its own."""
@@ -61,7 +65,7 @@ class Board:
             error = result.get("error")
             await self._tell(task, "failed" if error else "done", run=result["run"], why=_why(error))
             if error and stops:
-                raise Permanent(f"Task {task.id!r} failed: {_why(error)}", "TaskFailed")
+                raise TaskFailed(f"Task {task.id!r} failed: {_why(error)}")
             if error:
                 failed.append({"id": task.id, "why": _why(error)})
 

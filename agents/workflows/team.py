@@ -53,6 +53,10 @@ class PlanRefused(Permanent):
     """A person refused the plan, or nobody approved it in time."""
 
 
+class NothingFound(Permanent):
+    """No task of the plan has been done, so there is nothing to write about."""
+
+
 @dataclass(frozen=True, slots=True)
 class Roster:
     """Who is on the team: the sub-agent of each role, if there is one, and the workers by name."""
@@ -102,7 +106,7 @@ async def team(ctx: Context, input: JSON) -> JSON:
         await _plan_anew(ctx, goal, roster, options, board, failed)
     results = board.results()
     if not any("error" not in result for result in results):
-        raise Permanent(f"No task of the plan has been done. {board.why()}", "NothingFound")
+        raise NothingFound(f"No task of the plan has been done. {board.why()}")
     return await _answer(ctx, goal, roster, options, results)
 
 
@@ -125,7 +129,7 @@ async def _approved(ctx: Context, plan: TeamPlan, agents: Mapping[str, str], opt
             form=plan_form(agents, options.max_tasks),
         )
         if not decision.is_approved:
-            raise PlanRefused(f"The plan was not approved. {decision.comment}".strip(), "PlanRefused")
+            raise PlanRefused(f"The plan was not approved. {decision.comment}".strip())
         plan = TeamPlan.model_validate(decision.arguments)
         faults = faults_of(plan, agents, options.max_tasks)
         if not faults:
@@ -173,7 +177,7 @@ def _options(ctx: Context) -> TeamOptions:
         return TeamOptions.model_validate(ctx.agent.options if ctx.agent else {})
     except ValidationError as error:
         told = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-        raise BadOptions(f"The options of this team are not right. {told}", "BadOptions") from error
+        raise BadOptions(f"The options of this team are not right. {told}") from error
 
 
 def _retries(options: TeamOptions) -> int:
