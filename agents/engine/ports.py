@@ -13,6 +13,10 @@ from agents.engine.errors import Permanent
 from agents.engine.messages import Message, Reply, ToolResult
 from agents.engine.retry import Retry
 
+DELEGATE_TO = "delegate_to_"
+"""How the name of a tool begins that hands a task to a sub-agent."""
+REVIEW_DRAFT = "review_draft"
+"""Under this name a model is shown what was said of its draft, as the result of a call."""
 NO_RUN = UUID(int=0)
 """For a request that belongs to no run."""
 Effect = Literal["none", "idempotent", "unsafe"]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from django.conf import settings
 from django.db import transaction
 
+from agents.engine.canonical import JSON
 from agents.models import Agent, AgentVersion, User, Workspace
 
 
@@ -19,6 +21,8 @@ class StartingAgent:
     instructions: str
     tools: tuple[str, ...]
     workflow: str = "react"
+    sub_agents: tuple[str, ...] = ()
+    options: Mapping[str, JSON] = field(default_factory=dict)
 
 
 STARTING_AGENTS = (
@@ -54,6 +58,44 @@ STARTING_AGENTS = (
         ),
         tools=("calculate", "wait", "search_documents", "web_fetch"),
     ),
+    StartingAgent(
+        name="planner",
+        description="Splits a goal into tasks for a team.",
+        instructions=(
+            "You plan. Find out what the goal asks, one question after the other, and give each to the agent that is "
+            "best placed to answer it. Questions that can be answered apart from each other are tasks apart, so that "
+            "they are worked on at the same time."
+        ),
+        tools=(),
+    ),
+    StartingAgent(
+        name="writer",
+        description="Writes one answer of what others have found, with citations.",
+        instructions=(
+            "You write clear, short answers: the answer first, then what supports it. You take over nothing that has "
+            "no source, or say that it has none."
+        ),
+        tools=(),
+    ),
+    StartingAgent(
+        name="reviewer",
+        description="Checks a draft against the goal and its sources.",
+        instructions=(
+            "You are a strict and fair reviewer. You check each sentence of a draft against the source that it cites, "
+            "and the draft as a whole against what was asked."
+        ),
+        tools=(),
+    ),
+    StartingAgent(
+        name="research-team",
+        description="A team: plans, researches in parallel, writes, and reviews before it answers.",
+        instructions="You lead a small team that answers questions thoroughly.",
+        # A run never has more tools than the run above it: what its members use, the team has.
+        tools=("search_documents", "web_fetch", "web_scrape", "web_crawl", "calculate", "wait"),
+        workflow="team",
+        sub_agents=("planner", "researcher", "scraper", "tool-agent", "writer", "reviewer"),
+        options={"reflect": 2},
+    ),
 )
 
 
@@ -76,6 +118,8 @@ def _ensure(workspace: Workspace, starting: StartingAgent, by: User | None) -> A
                 "model": settings.MODEL,
                 "instructions": starting.instructions,
                 "tools": list(starting.tools),
+                "sub_agents": list(starting.sub_agents),
+                "options": dict(starting.options),
                 "created_by": by,
             },
         )

@@ -15,6 +15,11 @@ SAMPLE_GOALS = (
     "How does WAL mode let readers and a writer work at the same time, and what are its limits?",
 )
 
+TEAM_GOALS = (
+    "Why is a fencing token needed? How does WAL mode let readers and a writer work at the same time? Why is jitter "
+    "added to back-off? And calculate 7 * 86400.",
+)
+
 
 def load_samples(workspace: Workspace, *, by: User | None = None) -> list[Document]:
     """Add the sample documents to the workspace; those that are there already stay."""

@@ -18,10 +18,9 @@ from jsonschema.exceptions import SchemaError
 from agents.engine import Context, Permanent, StepFailed
 from agents.engine.canonical import JSON, encode
 from agents.engine.messages import Citation, ToolCall, ToolResult
-from agents.engine.ports import SubAgent, ToolSpec
+from agents.engine.ports import DELEGATE_TO, SubAgent, ToolSpec
 from tools.errors import InvalidArguments
 
-PREFIX = "delegate_to_"
 LONGEST_NAME = 64
 """What providers take as a tool's name: letters, digits and "_", no more of them than this."""
 SHOWN_FAULTS = 5
@@ -77,7 +76,7 @@ def as_tools(agents: Iterable[SubAgent]) -> dict[str, Delegate]:
 
 def tool_name(agent: str) -> str:
     """Give the name of the tool that hands a task to this agent."""
-    name = PREFIX + re.sub(r"[^0-9A-Za-z_]", "_", agent)
+    name = DELEGATE_TO + re.sub(r"[^0-9A-Za-z_]", "_", agent)
     return name if len(name) <= LONGEST_NAME else _marked(name, agent)
 
 

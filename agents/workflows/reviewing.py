@@ -9,12 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from agents.engine import Context, workflow
 from agents.engine.canonical import JSON
 from agents.engine.messages import Citation, Message, Reply, ToolCall, ToolResult, user
+from agents.engine.ports import REVIEW_DRAFT
 from agents.workflows.findings import as_calls
 from agents.workflows.prompts import goal_of, instructions
 from agents.workflows.sources import listed
-
-REVIEW = "review_draft"
-"""Under this name a model is shown what a reviewer said of its draft: as a tool that it has called."""
 
 REVIEWER = (
     "You review a draft before it is given to whoever set the goal. Does it answer everything that is asked? Does each "
@@ -86,12 +84,12 @@ class Reflections:
 
 def sent_back(text: str, points: Sequence[str], number: int) -> list[Message]:
     """Show a model what the reviewer said of its draft, as the result of a call."""
-    call = ToolCall(f"review-{number}", REVIEW, {"draft": text})
+    call = ToolCall(f"review-{number}", REVIEW_DRAFT, {"draft": text})
     told = "\n".join(
         ["The reviewer sends the draft back:", *(f"- {point}" for point in points), "Write the whole answer anew."]
     )
     data: Mapping[str, JSON] = {"points": list(points)}
     return [
         Message("assistant", "", tool_calls=(call,)),
-        ToolResult("tool", told, call_id=call.id, name=REVIEW, data=data),
+        ToolResult("tool", told, call_id=call.id, name=REVIEW_DRAFT, data=data),
     ]

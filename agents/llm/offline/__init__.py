@@ -5,6 +5,8 @@ plan     which tools to call next
 sources  what the tools have found
 rank     which sentences answer
 answer   the quotes and their citations
+roles    the planner and the reviewer of a team
+reports  the writer of a team
 """
 
 from agents.llm.offline.model import OfflineModel

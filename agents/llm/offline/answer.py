@@ -18,9 +18,10 @@ from agents.llm.offline.rank import (
     rank_central,
     similarity,
 )
-from agents.llm.offline.sources import Findings, Passage
+from agents.llm.offline.reports import report_parts
+from agents.llm.offline.sources import Findings, Passage, Quote
+from agents.llm.offline.wording import LEAD, one_line, verbatim
 
-LEAD = "*Offline model: rule-based and extractive. It quotes what the sources say and writes nothing of its own.*"
 SAME = 0.7
 """Two sentences with more than this share of words in common say the same."""
 
@@ -31,20 +32,6 @@ MOST = {"fact": 3, "explain": 4, "summary": 5}
 MAX_QUOTE = 900
 
 _YES_OR_NO = re.compile(r"\W*(?:can|could|may|must|should|shall|am|is|are|do|does|will)\b", re.IGNORECASE)
-_BEGINS_BLOCK = re.compile(r"\n\s*(?:\n|[-*+>#=|~`_<]|\d+[.)]\s)")
-
-
-@dataclass(frozen=True, slots=True)
-class Quote:
-    """A verbatim stretch of a passage."""
-
-    passage: Passage
-    start: int
-    end: int
-
-    @property
-    def text(self) -> str:
-        return self.passage.text[self.start : self.end]
 
 
 @dataclass(slots=True)
@@ -73,19 +60,22 @@ def write_answer(goal: Goal, findings: Findings) -> Answer:
     answer = Answer()
     parts = [LEAD]
     parts += [_failed(name, message) for name, message in findings.failures]
-    parts += [f"`{_one_line(text)}`" for text in findings.sums] + findings.waits
+    parts += [f"`{one_line(text)}`" for text in findings.sums] + findings.waits
+    parts += report_parts(findings, answer.cite)
     corpus = Corpus.of(findings.passages)
-    several = len(goal.questions) > 1
-    for question in goal.questions:
+    # What others were asked has been answered with their reports.
+    questions = () if findings.reports and not findings.passages else goal.questions
+    several = len(questions) > 1
+    for question in questions:
         if several:
-            parts.append(f"**{_one_line(question.text).rstrip('.')}**")
+            parts.append(f"**{one_line(question.text).rstrip('.')}**")
         quotes = choose_quotes(corpus, question, findings)
-        parts += [f'> "{_verbatim(quote.text)}" [{answer.cite(quote)}]' for quote in quotes]
+        parts += [f'> "{verbatim(quote.text)}" [{answer.cite(quote)}]' for quote in quotes]
         if not quotes:
             parts.append(_nothing(findings))
-    if not goal.questions and goal.urls:
+    if not goal.questions and goal.urls and not findings.reports:
         quotes = _summary(corpus, corpus.units)
-        parts += [f'> "{_verbatim(quote.text)}" [{answer.cite(quote)}]' for quote in quotes]
+        parts += [f'> "{verbatim(quote.text)}" [{answer.cite(quote)}]' for quote in quotes]
         if not quotes:
             parts.append(_nothing(findings))
     if len(parts) == 1:
@@ -190,7 +180,7 @@ def _nothing(findings: Findings) -> str:
 
 
 def _failed(name: str, message: str) -> str:
-    return f"The tool `{name}` failed: {_one_line(message)}"
+    return f"The tool `{name}` failed: {one_line(message)}"
 
 
 def _sources(citations: Sequence[Citation]) -> str:
@@ -198,16 +188,7 @@ def _sources(citations: Sequence[Citation]) -> str:
     for number, citation in enumerate(citations, 1):
         numbers.setdefault((citation.source, citation.title), []).append(number)
     lines = [
-        f"- {' '.join(f'[{n}]' for n in found)} {_one_line(title) or source}" + (f" ({source})" if title else "")
+        f"- {' '.join(f'[{n}]' for n in found)} {one_line(title) or source}" + (f" ({source})" if title else "")
         for (source, title), found in numbers.items()
     ]
     return "\n".join(["**Sources**", "", *lines])
-
-
-def _verbatim(text: str) -> str:
-    """Keep a quote's line breaks, which Markdown reads as spaces, unless a line would begin something else."""
-    return _one_line(text) if _BEGINS_BLOCK.search(text) else text
-
-
-def _one_line(text: str) -> str:
-    return re.sub(r"\s*\n\s*", " ", text).strip()

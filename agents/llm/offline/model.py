@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from agents.engine.messages import Citation, Message, Reply, ToolCall, Usage
-from agents.engine.ports import ModelRequest, ToolSpec
+from agents.engine.canonical import encode
+from agents.engine.messages import Citation, Reply, ToolCall, Usage
+from agents.engine.ports import ModelRequest
 from agents.llm.config import OFFLINE
 from agents.llm.offline.answer import write_answer
 from agents.llm.offline.goal import read_goal
 from agents.llm.offline.plan import next_calls, say_calls
+from agents.llm.offline.roles import fill_form
 from agents.llm.offline.sources import read_conversation
 
 LARGE = 8_000
@@ -27,19 +29,21 @@ class OfflineModel:
     async def respond(self, request: ModelRequest, stream: Callable[[str], None]) -> Reply:
         """Give the next message of the conversation."""
         if sum(len(message.text) for message in request.messages) > LARGE:
-            reply = await asyncio.to_thread(_reply, request.messages, request.tools)
+            reply = await asyncio.to_thread(_reply, request)
         else:
-            reply = _reply(request.messages, request.tools)
+            reply = _reply(request)
         for piece in _pieces(reply.text):
             stream(piece)
             await asyncio.sleep(0)
         return reply
 
 
-def _reply(messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Reply:
-    findings = read_conversation(messages)
+def _reply(request: ModelRequest) -> Reply:
+    if request.output is not None and (filled := fill_form(request.output, request.messages)) is not None:
+        return _message(encode(filled))
+    findings = read_conversation(request.messages)
     goal = read_goal(findings.goal)
-    calls = next_calls(goal, findings, tools) if tools else []
+    calls = next_calls(goal, findings, request.tools) if request.tools else []
     if calls:
         return _message(say_calls(calls), calls=tuple(calls))
     answer = write_answer(goal, findings)

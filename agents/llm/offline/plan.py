@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import cycle
 
 from agents.engine.messages import ToolCall
-from agents.engine.ports import ToolSpec
+from agents.engine.ports import DELEGATE_TO, ToolSpec
 from agents.llm.offline.answer import unanswered
 from agents.llm.offline.goal import NAME_WEIGHT, Goal, Question
+from agents.llm.offline.roles import task_goals
 from agents.llm.offline.sources import Findings
 from agents.llm.offline.words import MEASURES
 
@@ -21,12 +23,24 @@ Wish = tuple[str, str, object]
 def next_calls(goal: Goal, findings: Findings, tools: Sequence[ToolSpec]) -> list[ToolCall]:
     """Give the calls to make now; none means that it is time to answer."""
     offered = {tool.name for tool in tools}
-    for phase in _phases(goal, findings):
+    delegates = [tool.name for tool in tools if tool.name.startswith(DELEGATE_TO) and "goal" in _fields(tool)]
+    phases = _handed_on(goal, delegates) if delegates and offered.isdisjoint((SEARCH, FETCH)) else _phases(goal, findings)
+    for phase in phases:
         wishes = [wish for wish in phase if wish[0] in offered and not _is_done(wish, findings)]
         if wishes:
             made = len(findings.calls)
             return [ToolCall(f"offline-{made + i}", name, {key: value}) for i, (name, key, value) in enumerate(wishes)]
     return []
+
+
+def _handed_on(goal: Goal, delegates: Sequence[str]) -> Iterable[list[Wish]]:
+    """Hand the parts of the goal to other agents, in turns: who can't look anything up has others do it."""
+    yield [(name, "goal", text) for name, (_, text) in zip(cycle(delegates), task_goals(goal), strict=False)]
+
+
+def _fields(tool: ToolSpec) -> Mapping[str, object]:
+    properties = tool.parameters.get("properties")
+    return properties if isinstance(properties, Mapping) else {}
 
 
 def say_calls(calls: Iterable[ToolCall]) -> str:
@@ -83,5 +97,7 @@ def _say(call: ToolCall) -> str:
             return f"Searching the documents for “{value}”."
         case "calculate":
             return f"Calculating {value}."
+        case name if name.startswith(DELEGATE_TO):
+            return f"Handing on: {value}"
         case _:
             return f"Waiting {value:g} seconds." if isinstance(value, float) else f"Calling {call.name}."

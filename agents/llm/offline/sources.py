@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from agents.engine.messages import Citation, Message, ToolCall, ToolResult
+from agents.engine.ports import DELEGATE_TO, REVIEW_DRAFT
 
 _CUT = "\n\n[Cut here: "
 """Where a tool has cut a long text; what follows is the tool's word, not the source's."""
@@ -25,6 +26,28 @@ class Passage:
         return Citation(source=self.source, title=self.title, quote=quote, locator=self.locator)
 
 
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """A verbatim stretch of a passage."""
+
+    passage: Passage
+    start: int
+    end: int
+
+    @property
+    def text(self) -> str:
+        return self.passage.text[self.start : self.end]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What another agent has answered to a goal that was handed to it."""
+
+    goal: str
+    text: str
+    passages: tuple[Passage, ...]
+
+
 @dataclass(slots=True)
 class Findings:
     """What was called in this turn and what came of it."""
@@ -37,6 +60,9 @@ class Findings:
     sums: list[str] = field(default_factory=list)
     waits: list[str] = field(default_factory=list)
     failures: list[tuple[str, str]] = field(default_factory=list)
+    reports: list[Report] = field(default_factory=list)
+    points: list[str] = field(default_factory=list)
+    """What a reviewer wants to have changed."""
 
     def has_called(self, name: str) -> bool:
         """Was this tool called before?"""
@@ -64,7 +90,13 @@ def _take(message: Message, findings: Findings, seen: set[tuple[str, str]]) -> N
     if isinstance(message, ToolResult) and not message.ok:
         findings.failures.append((message.name, message.text.strip()))
         return
-    if message.name == "calculate":
+    if message.name == REVIEW_DRAFT:
+        findings.points = [line[2:] for line in message.text.splitlines() if line.startswith("- ")]
+    elif message.name.startswith(DELEGATE_TO):
+        goal = next((str(c.arguments.get("goal", "")) for c in findings.calls if c.id == message.call_id), "")
+        findings.reports.append(Report(goal, message.text, tuple(_quoted(message))))
+        return
+    elif message.name == "calculate":
         findings.sums.append(message.text.strip())
     elif message.name == "wait":
         findings.waits.append(message.text.strip())
@@ -76,6 +108,12 @@ def _take(message: Message, findings: Findings, seen: set[tuple[str, str]]) -> N
         if (passage.source, passage.text) not in seen:
             seen.add((passage.source, passage.text))
             findings.passages.append(passage)
+
+
+def _quoted(message: Message) -> list[Passage]:
+    """Give the passages that another agent quotes; its own words are no source."""
+    cited = message.citations if isinstance(message, ToolResult) else ()
+    return [Passage(c.source, c.title, c.locator, c.quote) for c in cited if c.quote]
 
 
 def _passages(message: Message) -> list[Passage]:

@@ -13,7 +13,8 @@ from agents.web import queries
 from agents.web.forms import StartForm
 from agents.web.place import Place, in_workspace, render
 
-SAMPLE_AGENT = "researcher"
+SAMPLES = {"researcher": samples.SAMPLE_GOALS, "research-team": samples.TEAM_GOALS}
+"""Goals to try, by the starting agent that they are for."""
 
 
 @require_safe
@@ -63,8 +64,7 @@ def _page(request: HttpRequest, place: Place, form: StartForm, chosen: str, stat
             "goal": form["goal"].value() or "",
             "agents": agents,
             "chosen": chosen if chosen in names else next(iter([agent.name for agent in agents]), ""),
-            "samples": samples.SAMPLE_GOALS if SAMPLE_AGENT in names else (),
-            "sample_agent": SAMPLE_AGENT,
+            "samples": [(goal, agent) for agent, goals in SAMPLES.items() if agent in names for goal in goals],
             "runs": queries.recent_runs(place.workspace),
             "has_documents": Document.objects.filter(workspace=place.workspace).exists(),
         },
