@@ -37,7 +37,7 @@ class Output:
         """Give the answer in a text: the JSON value, or the model made of it; raises Unfit."""
         value = _json_in(text)
         if self.model is None:
-            if faults := list(_faults_by_schema(value, self.schema)):
+            if faults := list(faults_by_schema(value, self.schema)):
                 raise Unfit("; ".join(faults))
             return value
         try:
@@ -71,7 +71,8 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no number of JSON")
 
 
-def _faults_by_schema(value: JSON, schema: Mapping[str, Any]) -> Iterator[str]:
+def faults_by_schema(value: JSON, schema: Mapping[str, Any]) -> Iterator[str]:
+    """Say what keeps a value from fitting a JSON schema; raises Unfit for a schema that refers to another place."""
     # Imported where it is used: most workers never need it.
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match

@@ -62,9 +62,7 @@ class SubRunCall:
         return await outcome_of(self._x, record)
 
 
-async def start(
-    x: Execution, scope: Scope, target: str, input: JSON, workflow: str, priority: int | None
-) -> SubRun:
+async def start(x: Execution, scope: Scope, target: str, input: JSON, workflow: str, priority: int | None) -> SubRun:
     """Queue a sub-run, or give the one that was queued before."""
     asked = [target, input, workflow] if workflow else [target, input]
     plan = Plan("call", f"call:{target}", target, digest(asked))

@@ -12,18 +12,15 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
-
 from agents.engine import Context, Permanent, StepFailed
 from agents.engine.canonical import JSON, encode
 from agents.engine.messages import Citation, ToolCall, ToolResult
+from agents.engine.outputs import Unfit, faults_by_schema
 from agents.engine.ports import DELEGATE_TO, SubAgent, ToolSpec
 from tools.errors import InvalidArguments
 
 LONGEST_NAME = 64
 """What providers take as a tool's name: letters, digits and "_", no more of them than this."""
-SHOWN_FAULTS = 5
 
 GOAL_SCHEMA: Mapping[str, Any] = {
     "type": "object",
@@ -91,12 +88,11 @@ async def delegate(ctx: Context, call: ToolCall, to: Delegate) -> ToolResult:
     check_input(arguments, to)
     try:
         started = await ctx.spawn(to.agent.name, arguments)
-    except Permanent as refused:
-        return failure(call, refused.type, str(refused))
-    try:
         output = await started.result()
     except StepFailed as failed:
-        return replace(failure(call, failed.type, failed.message), step_key=started.key)
+        return replace(failure(call, failed.type, failed.message), step_key=failed.key)
+    except Permanent as refused:
+        return failure(call, refused.type, str(refused))
     return ToolResult(
         "tool",
         text_of(output),
@@ -111,13 +107,11 @@ async def delegate(ctx: Context, call: ToolCall, to: Delegate) -> ToolResult:
 def check_input(arguments: Mapping[str, Any], to: Delegate) -> None:
     """Check what an agent is handed by the schema of its input; raises InvalidArguments."""
     try:
-        Draft202012Validator.check_schema(to.schema)
-    except SchemaError as error:
-        raise InvalidArguments(f"The input schema of the agent {to.agent.name} is no JSON schema.") from error
-    faults = sorted(Draft202012Validator(to.schema).iter_errors(arguments), key=lambda fault: list(map(str, fault.path)))
+        faults = list(faults_by_schema(dict(arguments), to.schema))
+    except Unfit as error:
+        raise InvalidArguments(f"The input schema of the agent {to.agent.name} can't be used: {error}") from error
     if faults:
-        told = "; ".join(f"{fault.json_path}: {fault.message}" for fault in faults[:SHOWN_FAULTS])
-        raise InvalidArguments(f"The arguments of {to.tool} are not right. {told}")
+        raise InvalidArguments(f"The arguments of {to.tool} are not right. {'; '.join(faults)}")
 
 
 def failure(call: ToolCall, type: str, message: str) -> ToolResult:
@@ -139,10 +133,4 @@ def citations_of(output: JSON, run: str) -> tuple[Citation, ...]:
     """Give the citations of a run's output, each with the run and the step that found it."""
     cited = output.get("citations") if isinstance(output, dict) else None
     listed = [one for one in cited if isinstance(one, dict) and one.get("source")] if isinstance(cited, list) else []
-    return tuple(
-        Citation(
-            *(str(one.get(name, "")) for name in ("source", "title", "quote", "locator", "step")),
-            run=str(one.get("run") or run),
-        )
-        for one in listed
-    )
+    return tuple(Citation.from_json({**one, "run": one.get("run") or run}) for one in listed)

@@ -1,4 +1,4 @@
-"""What the tasks of a team have come to, as those who write and review are told it: calls of agents, and their results."""
+"""What the tasks of a team have come to, as writers and reviewers are told it: calls of agents, and their results."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from agents.engine import Context, Permanent, workflow
 from agents.engine.canonical import JSON
 from agents.engine.messages import Message, Reply, user
+from agents.engine.ports import ToolSpec
 from agents.workflows.carrying import carry_out
 from agents.workflows.delegating import delegates_of
 from agents.workflows.miscalls import MAX_WRONG_CALLS, Miscalls
@@ -39,7 +40,7 @@ async def react(ctx: Context, input: JSON) -> JSON:
     agent = ctx.agent
     tools = agent.tools if agent else tuple(name for name in DEFAULT_TOOLS if ctx.may_use(name))
     delegates = await delegates_of(ctx)
-    offered = [*tools, *(each.spec for each in delegates.values())]
+    offered: list[str | ToolSpec] = [*tools, *(each.spec for each in delegates.values())]
     offline, options = is_offline(ctx), agent.options if agent else {}
     max_rounds = _count(options.get("max_rounds"), MAX_ROUNDS)
     miscalls = Miscalls(_count(options.get("max_wrong_calls"), MAX_WRONG_CALLS))

@@ -1,4 +1,4 @@
-"""Judging a draft before it is the answer: by the goal and by the sources. A step of this kind is labelled `reflect`."""
+"""Judging a draft before it is the answer, by the goal and by the sources: a step labelled `reflect`."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def review(ctx: Context, input: JSON) -> JSON:
 async def judge(ctx: Context, goal: str, draft: JSON, found: Sequence[Message] = (), *, own: bool = False) -> Verdict:
     """Judge a draft by the goal and its sources; `found` is what the team has found.
 
-    With `own`, the run's agent is the reviewer and its instructions are those of a reviewer; else they are the author's.
+    With `own`, the run's agent is the reviewer, and its instructions are a reviewer's; else they are the author's.
     """
     citations = tuple(Citation.from_json(one) for one in draft["citations"])
     shown = "\n\n".join([draft["text"], *(["\n".join(["Sources:", *listed(citations)])] if citations else [])])

@@ -14,7 +14,7 @@ from agents.workflows.planning import Task, TeamPlan
 CANCELLED = "Cancelled"
 NEEDED = "NeededTaskFailed"
 Result = dict[str, Any]
-"""What a task came to: id, agent, goal, run; text and citations, or error with type and message."""
+"""What a task came to: id, agent, goal, run; text and citations, or an error with type and message."""
 
 
 class TaskFailed(Permanent):
@@ -109,24 +109,25 @@ class Board:
 
     async def _do(self, task: Task) -> Result:
         """Do a task, again if it fails; whatever comes of it is its result."""
-        about = {"id": task.id, "agent": task.agent, "goal": task.goal, "run": ""}
+        about: Result = {"id": task.id, "agent": task.agent, "goal": task.goal, "run": ""}
         worker = self.workers[task.agent]
         for left in range(self.retries, -1, -1):
             try:
                 started = await self.ctx.spawn(worker.name, self._input(task), workflow=worker.workflow)
-            except Permanent as refused:
-                return {**about, "error": {"type": refused.type, "message": str(refused)}}
-            about["run"] = str(started.id)
-            try:
+                about["run"] = str(started.id)
                 output = await started.result()
             except StepFailed as failed:
-                error = {"type": failed.type, "message": failed.message}
+                about["error"] = {"type": failed.type, "message": failed.message}
                 if not left or failed.type == CANCELLED:
-                    return {**about, "error": error}
+                    break
+            except Permanent as refused:
+                about["error"] = {"type": refused.type, "message": str(refused)}
+                break
             else:
                 cited = [citation.to_json() for citation in citations_of(output, about["run"])]
+                about.pop("error", None)
                 return {**about, "text": text_of(output), "citations": cited}
-        raise AssertionError("unreachable")
+        return about
 
     def _input(self, task: Task) -> JSON:
         known = [self._results[need] for need in task.needs]

@@ -19,7 +19,7 @@ from agents.llm.offline.rank import (
     similarity,
 )
 from agents.llm.offline.reports import report_parts
-from agents.llm.offline.sources import Findings, Passage, Quote
+from agents.llm.offline.sources import Findings, Quote
 from agents.llm.offline.wording import LEAD, one_line, verbatim
 
 SAME = 0.7

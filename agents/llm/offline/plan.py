@@ -24,7 +24,9 @@ def next_calls(goal: Goal, findings: Findings, tools: Sequence[ToolSpec]) -> lis
     """Give the calls to make now; none means that it is time to answer."""
     offered = {tool.name for tool in tools}
     delegates = [tool.name for tool in tools if tool.name.startswith(DELEGATE_TO) and "goal" in _fields(tool)]
-    phases = _handed_on(goal, delegates) if delegates and offered.isdisjoint((SEARCH, FETCH)) else _phases(goal, findings)
+    phases = (
+        _handed_on(goal, delegates) if delegates and offered.isdisjoint((SEARCH, FETCH)) else _phases(goal, findings)
+    )
     for phase in phases:
         wishes = [wish for wish in phase if wish[0] in offered and not _is_done(wish, findings)]
         if wishes:

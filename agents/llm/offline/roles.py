@@ -25,9 +25,13 @@ _LISTED = re.compile(r"^(?:\*\*Sources\*\*|#+\s*Sources|Sources:)\s*$", re.MULTI
 _SAYS_SO = (NOTHING_FOUND.lower(), "the tool `", "nothing was found", "the sources do not", "no source")
 """How a sentence begins that tells what is missing: that stands in no source."""
 _KINDS = {
-    "web": frozenset("web page pages address addresses site sites website websites scrape".split()),
-    "sum": frozenset("calculate calculates calculation arithmetic sum sums tool tools".split()),
-    "documents": frozenset("document documents question questions answer answers research researcher notes".split()),
+    "web": frozenset(
+        ["web", "page", "pages", "address", "addresses", "site", "sites", "website", "websites", "scrape"]
+    ),
+    "sum": frozenset(["calculate", "calculates", "calculation", "arithmetic", "sum", "sums", "tool", "tools"]),
+    "documents": frozenset(
+        ["document", "documents", "question", "questions", "answer", "answers", "research", "researcher", "notes"]
+    ),
 }
 
 
@@ -114,5 +118,3 @@ def _described(name: str, instructions: str) -> frozenset[str]:
     """Give the words that a planner was told about an agent."""
     line = re.search(rf"^- {re.escape(name)}(?:: (.*))?$", instructions, re.MULTILINE)
     return frozenset(re.findall(r"[a-z]+", f"{name} {line[1] or ''}".lower() if line else name.lower()))
-
-

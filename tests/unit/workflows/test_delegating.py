@@ -52,8 +52,12 @@ def test_a_sub_agent_is_a_tool_and_its_citations_are_the_parents() -> None:
     assert key == "gather#0/0/call:clerk-one#0"
     assert child.output["text"] == "Seven [1]."
     (citation,) = run.output["citations"]
-    assert citation == {**HARBOUR.to_json(), "run": str(child.memory.row.id), "step": "gather#0/0/tool:search_documents#0"}
-    assert citation["step"] in child.steps
+    assert citation == {
+        **HARBOUR.to_json(),
+        "run": str(child.memory.row.id),
+        "step": citation["step"],
+    }
+    assert child.steps[citation["step"]].name == "search_documents"
     assert told(model.asked("You lead.")[1]) == ["Seven [1].\n\nCite this as:\n[1] Harbour (document:7 0-27)"]
 
 

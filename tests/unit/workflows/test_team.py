@@ -193,7 +193,7 @@ def test_a_failed_task_may_stop_the_team() -> None:
 
 
 def test_a_person_edits_and_approves_the_plan() -> None:
-    test, model = engine({"I lead.": [BOTH, "North [1].", OK], **found()}, approve_plan=True)
+    test, _ = engine({"I lead.": [BOTH, "North [1].", OK], **found()}, approve_plan=True)
     run = test.run(team, "When?")
     assert run.status == "waiting"
     id = run.memory.row.id
