@@ -1,4 +1,4 @@
-"""The agents that a run may delegate to. What is said of them is recorded: models were shown it, calls checked by it."""
+"""The agents that a run may delegate to; what is said of them is recorded, as models are shown it."""
 
 from __future__ import annotations
 
