@@ -319,12 +319,12 @@ class Context:
     def random(self) -> float:
         """Give a number from [0, 1): by chance, and the same in every replay."""
         key = self._enter("random").next_key("random")
-        hashed = blake2b(f"{self._x.id}:{key}".encode(), digest_size=8).digest()
+        hashed = blake2b(f"{self._x.seed}:{key}".encode(), digest_size=8).digest()
         return int.from_bytes(hashed) / 2**64
 
     def uuid(self) -> UUID:
         """Give a new id, the same in every replay."""
-        return uuid5(self._x.id, self._enter("uuid").next_key("uuid"))
+        return uuid5(self._x.seed, self._enter("uuid").next_key("uuid"))
 
     def idempotency_key(self, name: str) -> str:
         """Give a key for an outside call that stays the same in every attempt and replay."""

@@ -24,6 +24,8 @@ from agents.engine.registry import cancel_handler
 from agents.engine.scope import is_superseded_with
 from agents.models import ENDED, Inbox, ProcessCall, Run, RunEvent, RunStatus, Step, StepStatus, Wait, WaitKind, Wanted
 
+RETRIED = (RunStatus.FAILED, RunStatus.CANCELLED)
+"""What a run is that can be retried."""
 NOT_BEFORE = "not_before"
 """Name of the timer of a run that was accepted for later."""
 
@@ -144,7 +146,7 @@ def retry(run_id: UUID, *, by: str) -> list[str]:
     """
     with transaction.atomic():
         run = _lock(run_id)
-        if run.status not in (RunStatus.FAILED, RunStatus.CANCELLED):
+        if run.status not in RETRIED:
             raise CannotDo(f"The run is {run.status}; only a failed or cancelled run can be retried.")
         if run.parent_id is not None and run.parent_key != ON_CANCEL:
             _take_end_back(run, run.parent_id)

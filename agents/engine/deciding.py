@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from agents.engine.canonical import JSON, decode, encode
 from agents.engine.errors import Sealed
 from agents.engine.messages import ToolResult
+from agents.engine.origins import COPIED
 from agents.engine.plans import Plan
 from agents.engine.recording import fail_step, finish_step, log_step, update_step, with_entry
 from agents.engine.records import StepRecord, WaitRecord
@@ -60,7 +61,12 @@ async def _decided(x: Execution, record: StepRecord, decision: JSON) -> StepReco
 
 
 async def reconsider(x: Execution, key: str, plan: Plan, record: StepRecord) -> StepRecord:
-    """The code now asks for something else than what is recorded under this key: a person decides."""
+    """The code now asks for something else than what is recorded under this key: a person decides.
+
+    Of what a fork has copied a person has said before that it is reused; from then on it is a record like any other.
+    """
+    if record.digest == COPIED:
+        return update_step(x, record, digest=plan.digest)
     await x.gate()
     asked = plan.input()
     data = {"key": key, "name": record.name, "asked": asked, "status": record.status}

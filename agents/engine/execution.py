@@ -23,6 +23,7 @@ from agents.engine.handover import token_of
 from agents.engine.host import Host
 from agents.engine.journal.store import Unwritable
 from agents.engine.marks import mark_of
+from agents.engine.origins import beginning_of
 from agents.engine.permitting import tools_of
 from agents.engine.plans import OpenStep
 from agents.engine.ports import AgentConfig
@@ -65,6 +66,7 @@ class Execution:
         self.id = claimed.id
         self.lease = (claimed.id, claimed.epoch)
         self.steps: dict[str, StepRecord] = history.steps if history else {}
+        self.seed, self.began_at = beginning_of(claimed, self.steps)
         self.open: dict[str, OpenStep] = {}
         self.mark = mark_of(claimed.id)
         self.branches = Branches(self._went_idle, host.marks, self.mark)
@@ -102,7 +104,7 @@ class Execution:
         if self.wanted:
             self._heed_wanted()
         self.log("run_started", {"worker": self.host.journal.worker_id, "epoch": self.claimed.epoch})
-        self._main = self.branches.start(begin(self), Scope("", self.claimed.created_at))
+        self._main = self.branches.start(begin(self), Scope("", self.began_at))
         self._main.add_done_callback(lambda task: self._signal.set())
         while not await self._advance():
             await self._signal.wait()

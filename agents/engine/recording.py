@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MICROSECOND = timedelta(microseconds=1)
 MAX_INLINE = 256 * 1024
 """Outcomes of more bytes go compressed into a table of their own."""
-_compress = zstandard.ZstdCompressor(level=3).compress
+compress = zstandard.ZstdCompressor(level=3).compress
 _decompress = zstandard.ZstdDecompressor().decompress
 
 
@@ -71,7 +71,7 @@ def update_step(x: Execution, record: StepRecord, **changes: Any) -> StepRecord:
 def finish_step(x: Execution, record: StepRecord, text: str, **changes: Any) -> StepRecord:
     """Put a step's outcome, a JSON text, into the change that is gathering."""
     if len(text) > MAX_INLINE:
-        large = LargeRecord(uuid7(), _compress(text.encode()))
+        large = LargeRecord(uuid7(), compress(text.encode()))
         x.change().larges.append(large)
         changes["large"] = large.id
     else:

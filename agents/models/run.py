@@ -108,6 +108,18 @@ class Run(models.Model):
     )
     depth = models.PositiveSmallIntegerField(default=0)
 
+    forked_from = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.DO_NOTHING,
+        related_name="forks",
+        db_constraint=False,
+        db_index=False,
+        help_text="The run whose steps it has copies of.",
+    )
+    fork = JSONTextField(null=True, blank=True, help_text="Of a fork: from which step, what was edited, by whom.")
+
     status = models.CharField(max_length=10, choices=RunStatus.choices, default=RunStatus.QUEUED)
     reason = models.CharField(max_length=300, blank=True)
     wanted = models.CharField(max_length=10, choices=Wanted.choices, default=Wanted.NONE, blank=True)
@@ -171,6 +183,7 @@ class Run(models.Model):
             models.Index(fields=("workspace", "-id"), name="run_workspace"),
             models.Index(fields=("parent",), name="run_parent", condition=Q(parent__isnull=False)),
             models.Index(fields=("root",), name="run_root", condition=Q(root__isnull=False)),
+            models.Index(fields=("forked_from",), name="run_forks", condition=Q(forked_from__isnull=False)),
             models.Index(fields=("workspace", "-id"), name="run_failed", condition=Q(status="failed")),
             models.Index(fields=("workspace", "-id"), name="run_waiting", condition=Q(status="waiting")),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import datetime
 from typing import Literal
@@ -57,8 +57,8 @@ def start_run(
     the first request with the key takes long.
     """
     version, name = _target(workspace, agent, workflow)
-    _check(priority, tags, idempotency_key)
-    text = _input_text(input)
+    check_options(priority, tags, idempotency_key)
+    text = input_text(input)
     # With a key, all that may have to wait for the first request with it has a limit: within one transaction.
     place = None if idempotency_key else take_place(workspace.pk, priority)
     run = Run(
@@ -75,37 +75,49 @@ def start_run(
         created_at=place.at if place else database_now(),
         last_event=1,
     )
-    return _written(run, _delay(run, not_before), place)
+    return accept_run(run, _delay(run, not_before), place)
 
 
-def _written(run: Run, wait: Wait | None, place: Place | None) -> Run:
-    """Write the run with its first event; gives the run that was started with the same key, if one was."""
-    data = {"by": _name(run.created_by), "source": run.source}
+def accept_run(
+    run: Run,
+    wait: Wait | None = None,
+    place: Place | None = None,
+    *,
+    told: Mapping[str, JSON] | None = None,
+    along: Callable[[], None] | None = None,
+) -> Run:
+    """Write the run with its first event; gives the run that was started with the same key, if one was.
+
+    `told` goes into the event; `along` writes what belongs to the run, in the same transaction.
+    """
+    data = {"by": name_of(run.created_by), "source": run.source, **(told or {})}
     event = RunEvent(run=run, number=1, kind="run_queued", at=run.created_at, data=data)
     try:
-        _write(run, event, wait, place)
+        _write(run, event, wait, place, along)
     except IntegrityError:
-        earlier = _earlier(run)
+        earlier = earlier_run(run)
         if earlier is None:
             raise
         return earlier
     return run
 
 
-def _write(run: Run, event: RunEvent, wait: Wait | None, place: Place | None) -> None:
+def _write(run: Run, event: RunEvent, wait: Wait | None, place: Place | None, along: Callable[[], None] | None) -> None:
     """Write the run; raises IntegrityError for a key used before, InFlight for one that is being used."""
     try:
-        with transaction.atomic() if run.idempotency_key else nullcontext():
+        with transaction.atomic() if run.idempotency_key or along else nullcontext():
             if run.idempotency_key:
                 _limit_waiting()
             write_run(run, event, wait, place)
+            if along is not None:
+                along()
     except OperationalError as error:
         if not (run.idempotency_key and _waited_in_vain(error)):
             raise
         raise InFlight("A request with this Idempotency-Key is still being accepted; try again in a moment.") from error
 
 
-def _earlier(run: Run) -> Run | None:
+def earlier_run(run: Run) -> Run | None:
     """Give the run that was started with the same key; raises IdempotencyConflict if by another request."""
     if not run.idempotency_key:
         return None
@@ -119,7 +131,7 @@ def _earlier(run: Run) -> Run | None:
 
 def cancel_run(run: Run, *, by: User | None) -> Run:
     """Cancel a run and all runs below it. A run that has ended already stays as it is."""
-    control.cancel(run.pk, by=_name(by))
+    control.cancel(run.pk, by=name_of(by))
     run.refresh_from_db()
     return run
 
@@ -127,7 +139,7 @@ def cancel_run(run: Run, *, by: User | None) -> Run:
 def pause_run(run: Run, *, by: User | None) -> Run:
     """Let a run start no more steps until it is resumed; raises Conflict for one that can't be paused."""
     try:
-        control.pause(run.pk, by=_name(by))
+        control.pause(run.pk, by=name_of(by))
     except control.CannotDo as error:
         raise Conflict(str(error)) from error
     run.refresh_from_db()
@@ -137,7 +149,7 @@ def pause_run(run: Run, *, by: User | None) -> Run:
 def resume_run(run: Run, *, by: User | None) -> Run:
     """Let a paused run go on; raises Conflict for one that is not paused."""
     try:
-        control.resume(run.pk, by=_name(by))
+        control.resume(run.pk, by=name_of(by))
     except control.CannotDo as error:
         raise Conflict(str(error)) from error
     run.refresh_from_db()
@@ -147,7 +159,7 @@ def resume_run(run: Run, *, by: User | None) -> Run:
 def retry_run(run: Run, *, by: User | None) -> Run:
     """Let a failed or cancelled run go on from where it failed; recorded steps are not done again."""
     try:
-        control.retry(run.pk, by=_name(by))
+        control.retry(run.pk, by=name_of(by))
     except control.CannotDo as error:
         raise Conflict(str(error)) from error
     run.refresh_from_db()
@@ -165,7 +177,7 @@ def decide_step(run: Run, *, key: str, choice: str, outcome: JSON = None, by: Us
     offered = CHOICES[wait.kind]
     if choice not in offered:
         raise InvalidInput(f"Choose one of: {', '.join(offered)}.", "choice")
-    data = {"choice": choice, "outcome": decode(_encoded(outcome, "outcome")), "by": _name(by)}
+    data = {"choice": choice, "outcome": decode(_encoded(outcome, "outcome")), "by": name_of(by)}
     # One decision per question: a double click or a second person changes nothing.
     control.tell(run.pk, decision_name(key), data, token=f"decide:{wait.pk}")
     run.refresh_from_db()
@@ -193,7 +205,8 @@ def _version(workspace: Workspace, agent: Agent | None, workflow: str) -> AgentV
     return agent.current
 
 
-def _check(priority: int, tags: Sequence[str], idempotency_key: str) -> None:
+def check_options(priority: int, tags: Sequence[str], idempotency_key: str) -> None:
+    """Raise InvalidInput for what no run can have."""
     if priority not in PRIORITIES:
         raise InvalidInput(f"A priority is a whole number from {PRIORITIES[0]} to {PRIORITIES[-1]}.", "priority")
     if len(tags) > MAX_TAGS or not all(0 < len(tag) <= MAX_TAG for tag in tags):
@@ -202,7 +215,8 @@ def _check(priority: int, tags: Sequence[str], idempotency_key: str) -> None:
         raise InvalidInput(f"An Idempotency-Key has at most {MAX_KEY} characters.", "Idempotency-Key")
 
 
-def _input_text(input: JSON) -> str:
+def input_text(input: JSON) -> str:
+    """Give a run's input as it is kept; raises InvalidInput for what can't be."""
     if isinstance(input, str):
         input = {"goal": input}
     text = _encoded(input, "input")
@@ -238,5 +252,6 @@ def _waited_in_vain(error: OperationalError) -> bool:
     return getattr(error.__cause__, "sqlstate", "") == LOCK_NOT_AVAILABLE or "database is locked" in str(error)
 
 
-def _name(by: User | AnonymousUser | None) -> str:
+def name_of(by: User | AnonymousUser | None) -> str:
+    """Name whoever asked for something, in the log."""
     return by.get_username() if by is not None else "system"

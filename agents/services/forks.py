@@ -1,0 +1,139 @@
+"""Forks: runs that go on from a step of another, perhaps with what came out of it, or with the input, edited."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import orjson
+import structlog
+import zstandard
+
+from agents.engine import forking
+from agents.engine.canonical import JSON, decode, digest
+from agents.engine.database_clock import database_now
+from agents.engine.registry import known_workflows
+from agents.models import AgentVersion, LargeOutcome, Run, Step, User
+from agents.services.errors import InvalidInput, NotFound
+from agents.services.outcomes import edited_outcome
+from agents.services.previews import chosen_step
+from agents.services.runs import accept_run, check_options, input_text, name_of
+
+log = structlog.get_logger(__name__)
+
+
+class Unchanged:
+    """Stands for what is not edited: null is an outcome too."""
+
+
+UNCHANGED: Final = Unchanged()
+
+
+def fork_run(
+    run: Run,
+    *,
+    step: str = "",
+    outcome: JSON | Unchanged = UNCHANGED,
+    input: JSON | Unchanged = UNCHANGED,
+    version: int | None = None,
+    by: User | None,
+    idempotency_key: str = "",
+    source: str = "fork",
+) -> Run:
+    """Start a run with copies of what is recorded of another before a step, or with nothing of it without a `step`.
+
+    With an `outcome` the step counts as done with it; otherwise it is executed anew. With an `input` the fork has that
+    one, and reuses its copies all the same. `version` is a number of the same agent's; without it, the fork is pinned
+    to the version that the run is. Raises NotFound for an unknown step or version, and InvalidInput.
+    """
+    check_options(run.priority, run.tags, idempotency_key)
+    steps = forking.steps_to_divide(run)
+    chosen = chosen_step(steps, step)
+    edit = _edit(run, chosen, outcome, by)
+    if edit is not None and not isinstance(input, Unchanged):
+        raise InvalidInput("A fork has either an outcome or the input edited, not both.", "input")
+    text = None if isinstance(input, Unchanged) else input_text(input)
+    pinned = _version(run, version)
+    division = forking.divide(steps, chosen, is_edited=edit is not None)
+    told = {"step": step, "edited": "outcome" if edit else "" if text is None else "input", "by": name_of(by)}
+    fork = Run(
+        workspace_id=run.workspace_id,
+        agent_version=pinned,
+        workflow=_workflow(run, pinned, has_copies=bool(division.kept)),
+        input=run.input if text is None else decode(text),
+        priority=run.priority,
+        tags=run.tags,
+        tools=run.tools,
+        budget=run.budget,
+        tainted=_is_tainted(run, division, chosen if edit else None),
+        forked_from_id=run.pk,
+        fork=told,
+        created_by=by,
+        source=source,
+        idempotency_key=idempotency_key,
+        request_digest=digest(["fork", run.pk, step, None if edit is None else [edit.outcome], text, version]),
+        created_at=database_now(),
+        last_event=1,
+        # It has been told its history: whoever takes it reads that first.
+        wakes=1,
+        steps_done=forking.count_copies(division, is_edited=edit is not None),
+    )
+    accepted = accept_run(
+        fork,
+        told={"forked_from": str(run.pk), **told},
+        along=lambda: forking.write_copies(fork, run, division, chosen=chosen, edit=edit),
+    )
+    log.info("run_forked", run=str(accepted.pk), origin=str(run.pk), **told)
+    return accepted
+
+
+def outcome_of(step: Step) -> JSON:
+    """Give a step's outcome, wherever it is kept."""
+    if step.large is None:
+        return step.outcome
+    data = LargeOutcome.objects.filter(pk=step.large, run_id=step.run_id).values_list("data", flat=True).first()
+    return None if data is None else orjson.loads(zstandard.ZstdDecompressor().decompress(bytes(data)))
+
+
+def _edit(run: Run, chosen: Step | None, outcome: Any, by: User | None) -> forking.Edit | None:
+    if isinstance(outcome, Unchanged):
+        return None
+    if chosen is None:
+        raise InvalidInput("Name the step whose outcome is edited.", "step")
+    present = outcome_of(Step.objects.get(pk=chosen.pk))
+    return forking.Edit(edited_outcome(chosen, present, outcome), name_of(by))
+
+
+def _version(run: Run, number: int | None) -> AgentVersion | None:
+    if number is None:
+        return run.agent_version
+    if run.agent_version is None:
+        raise InvalidInput("A run without an agent has no versions to choose from.", "version")
+    versions = AgentVersion.objects.select_related("agent").filter(agent=run.agent_version.agent_id)
+    found = versions.filter(number=number).first()
+    if found is None:
+        raise NotFound(f"The agent {run.agent_version.agent.name!r} has no version {number}.")
+    return found
+
+
+def _workflow(run: Run, pinned: AgentVersion | None, *, has_copies: bool) -> str:
+    """Give the workflow of the fork; raises InvalidInput for one that can make nothing of the copies, or is unknown."""
+    name = pinned.workflow if pinned is not None and pinned.pk != run.agent_version_id else run.workflow
+    if name not in known_workflows():
+        raise InvalidInput(f"There is no workflow named {name!r} any more.", "version")
+    if has_copies and name != run.workflow:
+        message = f"That version runs another workflow ({name}); a fork with copies goes on with {run.workflow}."
+        raise InvalidInput(message, "version")
+    return name
+
+
+def _is_tainted(run: Run, division: forking.Division, edited: Step | None) -> bool:
+    """Whether strangers may have written what the fork begins with.
+
+    By the copies; and a run that has not begun with a clean slate itself may have brought it along.
+    """
+    if not run.tainted:
+        return False
+    if run.parent_id is not None or run.forked_from_id is not None or run.source == "thread":
+        return True
+    read = any(step.tainted for step in (*division.kept, *([edited] if edited is not None else [])))
+    return read or not Step.objects.filter(run=run, tainted=True).exists()
