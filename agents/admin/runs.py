@@ -54,6 +54,7 @@ class RunAdmin(LookOnly[Run]):
         ("Trust", {"fields": ("tainted", "tools")}),
         ("Totals", {"fields": ("steps_done", "input_tokens", "output_tokens", "cost_microusd", "budget")}),
         ("Tree", {"fields": ("parent", "parent_key", "root", "depth"), "classes": ("collapse",)}),
+        ("Fork", {"fields": ("forked_from", "fork"), "classes": ("collapse",)}),
         ("Origin", {"fields": ("created_by", "source", "idempotency_key", "created_at", "started_at", "finished_at")}),
     )
 

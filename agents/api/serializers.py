@@ -91,6 +91,15 @@ class RunLinks(serializers.Serializer[Any]):
     events = serializers.CharField()
 
 
+class ForkOrigin(serializers.Serializer[Any]):
+    """Where a fork comes from."""
+
+    run = serializers.UUIDField()
+    step = serializers.CharField(help_text="The step from which it goes on; empty: it began at the beginning.")
+    edited = serializers.ChoiceField(choices=("", "outcome", "input"))
+    by = serializers.CharField()
+
+
 class RunOut(serializers.Serializer[Any]):
     """A run."""
 
@@ -109,6 +118,7 @@ class RunOut(serializers.Serializer[Any]):
     tainted = serializers.BooleanField(help_text="It has read what strangers may have written.")
     parent = serializers.UUIDField(source="parent_id", allow_null=True)  # type: ignore[assignment]
     root = serializers.UUIDField(source="root_id", allow_null=True)  # type: ignore[assignment]
+    forked_from = serializers.SerializerMethodField(help_text="Of a fork: its run, the step, what was edited, by whom.")
     steps_done = serializers.IntegerField()
     input_tokens = serializers.IntegerField()
     output_tokens = serializers.IntegerField()
@@ -124,6 +134,10 @@ class RunOut(serializers.Serializer[Any]):
 
     def get_agent_version(self, run: Run) -> int | None:
         return run.agent_version.number if run.agent_version else None
+
+    @extend_schema_field(ForkOrigin(allow_null=True))
+    def get_forked_from(self, run: Run) -> dict[str, Any] | None:
+        return {"run": str(run.forked_from_id), **(run.fork or {})} if run.forked_from_id else None
 
     @extend_schema_field(RunLinks)
     def get_links(self, run: Run) -> dict[str, str]:

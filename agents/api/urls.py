@@ -3,7 +3,7 @@
 from django.urls import include, path, re_path
 
 from agents.api import problems, schema
-from agents.api.views import approvals, logs, resources, runs, secrets, tools
+from agents.api.views import approvals, forks, logs, resources, runs, secrets, tools
 
 app_name = "api"
 
@@ -18,6 +18,10 @@ v1 = [
     path("runs/<uuid:run_id>/pause", runs.PauseView.as_view(), name="pause"),
     path("runs/<uuid:run_id>/resume", runs.ResumeView.as_view(), name="resume"),
     path("runs/<uuid:run_id>/retry", runs.RetryView.as_view(), name="retry"),
+    path("runs/<uuid:run_id>/resume/preview", forks.ResumePreviewView.as_view(), name="resume-preview"),
+    path("runs/<uuid:run_id>/retry/preview", forks.RetryPreviewView.as_view(), name="retry-preview"),
+    path("runs/<uuid:run_id>/fork", forks.ForkView.as_view(), name="fork"),
+    path("runs/<uuid:run_id>/fork/preview", forks.ForkPreviewView.as_view(), name="fork-preview"),
     path("runs/<uuid:run_id>/decisions", runs.DecisionsView.as_view(), name="decisions"),
     path("approvals", approvals.ApprovalsView.as_view(), name="approvals"),
     path("approvals/policy", approvals.ApprovalPolicyView.as_view(), name="approval-policy"),

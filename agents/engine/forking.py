@@ -60,15 +60,18 @@ def divide(steps: Sequence[Step], chosen: Step | None, *, is_edited: bool = Fals
 
     An edited step counts to neither part.
     """
-    kept: dict[str, Step] = {}
-    if chosen is not None:
-        kept = {s.key: s for s in steps if s.status in DONE and s.key != chosen.key and not _owes(s, chosen)}
-        known = {**kept, chosen.key: chosen} if is_edited else kept
-        for step in list(kept.values()):
-            if step.kind == "approve" and not _is_settled(step, known):
-                del kept[step.key]
-    edited = chosen.key if chosen is not None and is_edited else ""
-    return Division(tuple(kept.values()), tuple(s for s in steps if s.key not in kept and s.key != edited))
+    if chosen is None:
+        return Division((), tuple(steps))
+    kept = {s.key: s for s in steps if s.status in DONE and s.key != chosen.key and not _owes(s, chosen)}
+    if is_edited:
+        kept[chosen.key] = chosen
+    # The latest first: what one of them is about may be another.
+    for step in sorted(kept.values(), key=lambda s: s.started_at, reverse=True):
+        if step.kind == "approve" and not _is_settled(step, kept):
+            del kept[step.key]
+    again = tuple(step for step in steps if step.key not in kept)
+    kept.pop(chosen.key, None)
+    return Division(tuple(kept.values()), again)
 
 
 def _owes(step: Step, chosen: Step) -> bool:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
-import orjson
 import structlog
-import zstandard
 
 from agents.engine import forking
 from agents.engine.canonical import JSON, decode, digest
 from agents.engine.database_clock import database_now
 from agents.engine.registry import known_workflows
-from agents.models import AgentVersion, LargeOutcome, Run, Step, User
+from agents.models import AgentVersion, Run, Step, User
 from agents.services.errors import InvalidInput, NotFound
-from agents.services.outcomes import edited_outcome
+from agents.services.outcomes import edited_outcome, outcome_of
 from agents.services.previews import chosen_step
 from agents.services.runs import accept_run, check_options, input_text, name_of
 
@@ -28,6 +27,50 @@ class Unchanged:
 UNCHANGED: Final = Unchanged()
 
 
+@dataclass(frozen=True, slots=True)
+class PlannedFork:
+    """A fork that can be made. `input` is JSON text, None for the origin's."""
+
+    division: forking.Division
+    chosen: Step | None
+    edit: forking.Edit | None
+    input: str | None
+    version: AgentVersion | None
+    workflow: str
+
+    @property
+    def edited(self) -> str:
+        """What a person has edited."""
+        return "outcome" if self.edit is not None else "" if self.input is None else "input"
+
+
+def plan_fork(
+    run: Run,
+    *,
+    step: str = "",
+    outcome: JSON | Unchanged = UNCHANGED,
+    input: JSON | Unchanged = UNCHANGED,
+    version: int | None = None,
+    by: User | None,
+) -> PlannedFork:
+    """Check what is wanted of a fork, and divide the run's steps; starts nothing. Arguments and errors: `fork_run`."""
+    steps = forking.steps_to_divide(run)
+    chosen = chosen_step(steps, step)
+    edit = _edit(chosen, outcome, by)
+    if edit is not None and not isinstance(input, Unchanged):
+        raise InvalidInput("A fork has either an outcome or the input edited, not both.", "input")
+    division = forking.divide(steps, chosen, is_edited=edit is not None)
+    pinned = _version(run, version)
+    return PlannedFork(
+        division=division,
+        chosen=chosen,
+        edit=edit,
+        input=None if isinstance(input, Unchanged) else input_text(input),
+        version=pinned,
+        workflow=_workflow(run, pinned, has_copies=bool(division.kept) or edit is not None),
+    )
+
+
 def fork_run(
     run: Run,
     *,
@@ -37,7 +80,6 @@ def fork_run(
     version: int | None = None,
     by: User | None,
     idempotency_key: str = "",
-    source: str = "fork",
 ) -> Run:
     """Start a run with copies of what is recorded of another before a step, or with nothing of it without a `step`.
 
@@ -46,55 +88,41 @@ def fork_run(
     to the version that the run is. Raises NotFound for an unknown step or version, and InvalidInput.
     """
     check_options(run.priority, run.tags, idempotency_key)
-    steps = forking.steps_to_divide(run)
-    chosen = chosen_step(steps, step)
-    edit = _edit(run, chosen, outcome, by)
-    if edit is not None and not isinstance(input, Unchanged):
-        raise InvalidInput("A fork has either an outcome or the input edited, not both.", "input")
-    text = None if isinstance(input, Unchanged) else input_text(input)
-    pinned = _version(run, version)
-    division = forking.divide(steps, chosen, is_edited=edit is not None)
-    told = {"step": step, "edited": "outcome" if edit else "" if text is None else "input", "by": name_of(by)}
+    plan = plan_fork(run, step=step, outcome=outcome, input=input, version=version, by=by)
+    told = {"step": step, "edited": plan.edited, "by": name_of(by)}
+    written = None if plan.edit is None else [plan.edit.outcome]
     fork = Run(
         workspace_id=run.workspace_id,
-        agent_version=pinned,
-        workflow=_workflow(run, pinned, has_copies=bool(division.kept)),
-        input=run.input if text is None else decode(text),
+        agent_version=plan.version,
+        workflow=plan.workflow,
+        input=run.input if plan.input is None else decode(plan.input),
         priority=run.priority,
         tags=run.tags,
         tools=run.tools,
         budget=run.budget,
-        tainted=_is_tainted(run, division, chosen if edit else None),
+        tainted=_is_tainted(run, plan),
         forked_from_id=run.pk,
         fork=told,
         created_by=by,
-        source=source,
+        source="fork",
         idempotency_key=idempotency_key,
-        request_digest=digest(["fork", run.pk, step, None if edit is None else [edit.outcome], text, version]),
+        request_digest=digest(["fork", run.pk, step, written, plan.input, version]),
         created_at=database_now(),
         last_event=1,
         # It has been told its history: whoever takes it reads that first.
         wakes=1,
-        steps_done=forking.count_copies(division, is_edited=edit is not None),
+        steps_done=forking.count_copies(plan.division, is_edited=plan.edit is not None),
     )
     accepted = accept_run(
         fork,
         told={"forked_from": str(run.pk), **told},
-        along=lambda: forking.write_copies(fork, run, division, chosen=chosen, edit=edit),
+        along=lambda: forking.write_copies(fork, run, plan.division, chosen=plan.chosen, edit=plan.edit),
     )
     log.info("run_forked", run=str(accepted.pk), origin=str(run.pk), **told)
     return accepted
 
 
-def outcome_of(step: Step) -> JSON:
-    """Give a step's outcome, wherever it is kept."""
-    if step.large is None:
-        return step.outcome
-    data = LargeOutcome.objects.filter(pk=step.large, run_id=step.run_id).values_list("data", flat=True).first()
-    return None if data is None else orjson.loads(zstandard.ZstdDecompressor().decompress(bytes(data)))
-
-
-def _edit(run: Run, chosen: Step | None, outcome: Any, by: User | None) -> forking.Edit | None:
+def _edit(chosen: Step | None, outcome: Any, by: User | None) -> forking.Edit | None:
     if isinstance(outcome, Unchanged):
         return None
     if chosen is None:
@@ -126,7 +154,7 @@ def _workflow(run: Run, pinned: AgentVersion | None, *, has_copies: bool) -> str
     return name
 
 
-def _is_tainted(run: Run, division: forking.Division, edited: Step | None) -> bool:
+def _is_tainted(run: Run, plan: PlannedFork) -> bool:
     """Whether strangers may have written what the fork begins with.
 
     By the copies; and a run that has not begun with a clean slate itself may have brought it along.
@@ -135,5 +163,6 @@ def _is_tainted(run: Run, division: forking.Division, edited: Step | None) -> bo
         return False
     if run.parent_id is not None or run.forked_from_id is not None or run.source == "thread":
         return True
-    read = any(step.tainted for step in (*division.kept, *([edited] if edited is not None else [])))
-    return read or not Step.objects.filter(run=run, tainted=True).exists()
+    edited = [plan.chosen] if plan.chosen is not None and plan.edit is not None else []
+    has_read = any(step.tainted for step in (*plan.division.kept, *edited))
+    return has_read or not Step.objects.filter(run=run, tainted=True).exists()

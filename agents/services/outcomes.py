@@ -1,15 +1,17 @@
-"""Outcomes of steps as people write them, brought into the form in which steps of their kind keep them."""
+"""Outcomes of steps: read wherever they are kept, and brought into that form when a person has written them."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import orjson
+import zstandard
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agents.engine.canonical import JSON, encode, recorded
 from agents.engine.errors import NotEncodable
 from agents.engine.messages import Reply, ToolResult
-from agents.models import Step
+from agents.models import LargeOutcome, Step
 from agents.services.errors import InvalidInput
 
 MAX_OUTCOME = 5_000_000
@@ -61,6 +63,14 @@ class _ToolResult(_Form):
     call_id: str = ""
     cached: bool = False
     error: str = ""
+
+
+def outcome_of(step: Step) -> JSON:
+    """Give a step's outcome, wherever it is kept."""
+    if step.large is None:
+        return step.outcome
+    data = LargeOutcome.objects.filter(pk=step.large, run_id=step.run_id).values_list("data", flat=True).first()
+    return None if data is None else orjson.loads(zstandard.ZstdDecompressor().decompress(bytes(data)))
 
 
 def edited_outcome(step: Step, present: JSON, value: JSON) -> JSON:

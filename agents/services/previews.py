@@ -61,7 +61,12 @@ def preview_fork(run: Run, *, step: str = "", is_edited: bool = False) -> Previe
     steps = forking.steps_to_divide(run)
     chosen = chosen_step(steps, step)
     division = forking.divide(steps, chosen, is_edited=is_edited)
-    return _preview(run, division.kept, division.again, edited=step if is_edited else "")
+    return preview_division(run, division, chosen if is_edited else None)
+
+
+def preview_division(run: Run, division: forking.Division, edited: Step | None) -> Preview:
+    """Say what a fork that divides the run's steps like this would do."""
+    return _preview(run, division.kept, division.again, edited=edited.key if edited is not None else "")
 
 
 def preview_retry(run: Run) -> Preview:

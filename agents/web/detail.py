@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -13,6 +14,7 @@ from django.utils.safestring import SafeString
 from agents.engine.deciding import decision_name
 from agents.engine.progress import PROGRESS
 from agents.models import ENDED, ProcessCall, Run, RunEvent, Step, StepStatus, Wait, Workspace
+from agents.services.outcomes import EDITABLE, outcome_of
 from agents.web import queries, timeline, wording
 from agents.web.markdown import render_answer
 from tools.registry import registry
@@ -69,6 +71,18 @@ class StepDetail:
     call: ProcessCall | None = None
     progress: RunEvent | None = None
     events: list[RunEvent] = field(default_factory=list)
+    is_copied: bool = False
+    edited_by: str = ""
+
+    @property
+    def can_fork(self) -> bool:
+        """Whether a fork may go on from here."""
+        return self.step.kind not in ("fork", "emit") and not self.step.superseded
+
+    @property
+    def can_edit(self) -> bool:
+        """Whether a fork may have something else come out of it."""
+        return self.can_fork and self.step.kind in EDITABLE
 
     @property
     def is_live(self) -> bool:
@@ -120,11 +134,16 @@ def step_link(key: str) -> str:
     return f"?{urlencode({'step': key})}"
 
 
-def describe_step(run: Run, step: Step, call: ProcessCall | None = None) -> StepDetail:
-    """Gather what there is to show of a step; `call` is its process, if it has one at present."""
+def describe_step(
+    run: Run, step: Step, call: ProcessCall | None = None, copied_until: datetime | None = None
+) -> StepDetail:
+    """Gather what there is to show of a step; `call` is its process, if it has one at present.
+
+    What ended before `copied_until` a fork has from its origin.
+    """
     tone, word = timeline.step_state(step, run, is_apart=call is not None and call.started_at is not None)
     events = queries.events_of_step(run, step.key)
-    outcome = queries.outcome_of(step)
+    outcome = outcome_of(step)
     values: dict[str, Any] = {}
     if step.kind == "think":
         values = _think(step, outcome)
@@ -146,8 +165,16 @@ def describe_step(run: Run, step: Step, call: ProcessCall | None = None) -> Step
         call=call,
         progress=_progress(step, events),
         events=events,
+        is_copied=timeline.is_copied(step, copied_until),
+        edited_by=_edited_by(run, step, copied_until),
         **values,
     )
+
+
+def _edited_by(run: Run, step: Step, copied_until: datetime | None) -> str:
+    """Name who wrote the outcome of a step at the fork."""
+    fork = run.fork if isinstance(run.fork, dict) and timeline.is_copied(step, copied_until) else {}
+    return str(fork.get("by", "")) if (fork.get("edited"), fork.get("step")) == ("outcome", step.key) else ""
 
 
 def _progress(step: Step, events: Sequence[RunEvent]) -> RunEvent | None:

@@ -11,6 +11,7 @@ from django.core.files.uploadedfile import UploadedFile
 
 from agents.models import ApprovalPolicy, Role, Scope, User
 from agents.services import documents, limits, secrets
+from agents.services.outcomes import MAX_OUTCOME
 from agents.services.policies import HOURS
 from tools.models import Limit, Unit
 from tools.models.limit import DAY, MAX_NAME
@@ -73,6 +74,17 @@ class DecisionForm(forms.Form):
         except (ValueError, RecursionError):
             # Also a number of more digits than Python reads.
             return text
+
+
+class ForkForm(forms.Form):
+    """From where a run is forked, and what somebody has written for it; `key` lets a double click count once."""
+
+    step = forms.CharField(required=False, max_length=500)
+    edit = forms.ChoiceField(required=False, choices=[("", ""), ("outcome", "outcome"), ("input", "input")])
+    form = forms.ChoiceField(required=False, choices=[("", ""), ("text", "text"), ("json", "json")])
+    written = forms.CharField(required=False, max_length=MAX_OUTCOME, strip=False)
+    version = forms.IntegerField(required=False, min_value=1, max_value=2**31 - 1)
+    key = forms.CharField(required=False, max_length=64)
 
 
 class ApprovalForm(forms.Form):

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import orjson
-import zstandard
 from django.db.models import Min, Q, TextField
 from django.db.models.functions import Cast
 from django.http import Http404, QueryDict
 from django.utils import timezone
 
+from agents.engine.origins import FORK_KEY
 from agents.live.reads import COUNTED
 from agents.models import (
     ACTIVE,
@@ -22,7 +21,6 @@ from agents.models import (
     Approval,
     ApprovalStatus,
     Document,
-    LargeOutcome,
     Partial,
     ProcessCall,
     Run,
@@ -39,6 +37,7 @@ from agents.models.run import RunQuerySet
 PAGE = 50
 MAX_STEPS = 400
 MAX_EVENTS = 5_000
+RELATED = 20
 _PERIODS = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(days=7)}
 _PHASE_EVENTS = (
     "run_queued", "run_started", "run_waiting", "run_paused", "run_woken", "run_resumed", "run_retried",
@@ -152,14 +151,6 @@ def step_of(run: Run, key: str) -> Step | None:
     return Step.objects.filter(run_id=run.id, key=key).order_by("superseded", "-id").first()
 
 
-def outcome_of(step: Step) -> Any:
-    """Give a step's outcome, wherever it is kept."""
-    if step.large is None:
-        return step.outcome
-    data = LargeOutcome.objects.filter(pk=step.large, run_id=step.run_id).values_list("data", flat=True).first()
-    return None if data is None else orjson.loads(zstandard.ZstdDecompressor().decompress(bytes(data)))
-
-
 def phase_events(run: Run) -> list[RunEvent]:
     """Give the events that tell when a run was queued, worked, waited and ended."""
     return list(RunEvent.objects.filter(run_id=run.id, kind__in=_PHASE_EVENTS).order_by("number")[:MAX_EVENTS])
@@ -218,8 +209,32 @@ def tainting_steps(run: Run, most: int) -> tuple[list[Step], int]:
 
 
 def child_of(run: Run, step: Step) -> Run | None:
-    """Give the sub-run that a step started."""
-    return Run.objects.filter(parent_id=run.id, parent_key=step.key).order_by("-id").first()
+    """Give the sub-run that a step started; that of a copied step is below the fork's origin."""
+    child = Run.objects.filter(parent_id=run.id, parent_key=step.key).order_by("-id").first()
+    named = _uuid(str(step.input.get("run", ""))) if child is None and isinstance(step.input, dict) else None
+    return child if named is None else Run.objects.few_of(run.workspace).filter(pk=named).first()
+
+
+def forks_of(run: Run, most: int) -> list[Run]:
+    """Give the latest forks of a run."""
+    return list(listed(run.workspace).filter(forked_from=run.pk)[:most])
+
+
+def related_runs(run: Run) -> list[Run]:
+    """Give runs that a run may be compared with: its forks, and the latest others of the same agent or workflow."""
+    alike = listed(run.workspace).exclude(pk=run.pk).filter(parent=None, workflow=run.workflow)
+    if run.agent_version is not None:
+        alike = alike.filter(agent_version__agent=run.agent_version.agent_id)
+    forks = forks_of(run, RELATED)
+    known = {fork.pk for fork in forks}
+    return [*forks, *(other for other in alike[:RELATED] if other.pk not in known)]
+
+
+def copied_until(run: Run) -> datetime | None:
+    """Give the time until which a fork's records are copies; None for a run that is no fork."""
+    if run.forked_from_id is None:
+        return None
+    return Step.objects.filter(run_id=run.id, key=FORK_KEY).values_list("finished_at", flat=True).first()
 
 
 def agents_of(workspace: Workspace) -> list[Agent]:

@@ -29,7 +29,14 @@ _PHASES = {
     "run_failed": "",
     "run_cancelled": "",
 }
-_ICONS = {"call": "branch", "spawn": "branch", "tool": "act", "artifact": "file", "timeout": "waiting"}
+_ICONS = {
+    "call": "branch",
+    "spawn": "branch",
+    "fork": "branch",
+    "tool": "act",
+    "artifact": "file",
+    "timeout": "waiting",
+}
 _PATIENT = ("sleep", "call", "spawn", "timeout", "approve", "ask")
 _PHASE_WORDS = {"queued": "in the queue", "running": "working", "waiting": "waiting", "paused": "paused"}
 
@@ -62,6 +69,7 @@ class Row:
     started_at: datetime
     attempt: int
     is_superseded: bool
+    is_copied: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +107,12 @@ def make_timeline(
     now: datetime,
     hidden: int = 0,
     apart: Container[str] = (),
+    copied_until: datetime | None = None,
 ) -> Timeline:
-    """Lay out a run's steps and phases. `apart` are the keys of steps that a process of their own executes now."""
+    """Lay out a run's steps and phases. `apart` are the keys of steps that a process of their own executes now.
+
+    What ended before `copied_until` a fork has from its origin: it took none of the run's own time.
+    """
     is_open = run.status not in ENDED
     end = now if is_open or run.finished_at is None else run.finished_at
     latest = max((step.finished_at or step.started_at for step in steps), default=end)
@@ -109,8 +121,11 @@ def make_timeline(
         start=scale.start,
         end=scale.end,
         is_open=is_open,
-        phases=tuple(_phases(run, events, steps, scale)),
-        rows=tuple(_row(step, scale, run, is_apart=step.key in apart) for step in steps),
+        phases=tuple(_phases(run, events, [s for s in steps if s.started_at >= run.created_at], scale)),
+        rows=tuple(
+            _row(step, scale, run, is_apart=step.key in apart, is_copied=is_copied(step, copied_until))
+            for step in steps
+        ),
         hidden=hidden,
         ticks=_ticks(scale),
     )
@@ -135,7 +150,12 @@ def _phases(run: Run, events: Iterable[RunEvent], steps: Sequence[Step], scale: 
         yield scale.segment(phase, since, ended, _PHASE_WORDS[phase])
 
 
-def _row(step: Step, scale: _Scale, run: Run, *, is_apart: bool) -> Row:
+def is_copied(step: Step, copied_until: datetime | None) -> bool:
+    """Whether a fork has this record from its origin."""
+    return copied_until is not None and step.finished_at is not None and step.finished_at <= copied_until
+
+
+def _row(step: Step, scale: _Scale, run: Run, *, is_apart: bool, is_copied: bool) -> Row:
     tone, word = step_state(step, run, is_apart=is_apart)
     is_growing = tone in ("running", "retrying", "waiting")
     end = None if is_growing else step.finished_at or run.finished_at or step.started_at
@@ -147,11 +167,12 @@ def _row(step: Step, scale: _Scale, run: Run, *, is_apart: bool) -> Row:
         depth=min(step.key.count("/") // 2, 4),
         tone=tone,
         word=word,
-        segments=tuple(_segments(step, end, tone, scale)),
-        seconds=step.seconds if not is_growing else None,
+        segments=() if is_copied else tuple(_segments(step, end, tone, scale)),
+        seconds=None if is_growing else 0.0 if step.kind == "fork" else step.seconds,
         started_at=step.started_at,
         attempt=step.attempt,
         is_superseded=step.superseded,
+        is_copied=is_copied and step.kind != "fork",
     )
 
 

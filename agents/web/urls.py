@@ -2,12 +2,26 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from agents.web.views import account, approvals, documents, home, limits, run, runs, secrets, tokens, tools, workers
+from agents.web.views import (
+    account,
+    approvals,
+    documents,
+    forks,
+    home,
+    limits,
+    run,
+    runs,
+    secrets,
+    tokens,
+    tools,
+    workers,
+)
 
 app_name = "web"
 
 _RUN = "w/<slug:slug>/runs/<uuid:run_id>/"
 _CONTROLS = ("cancel", "pause", "resume", "retry")
+_PREVIEWED = ("resume", "retry")
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", account.root, name="root"),
@@ -24,6 +38,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{_RUN}parts/", run.parts, name="run-parts"),
     path(f"{_RUN}decide/", run.decide, name="run-decide"),
     *[path(f"{_RUN}{action}/", run.control, {"action": action}, name=f"run-{action}") for action in _CONTROLS],
+    path(f"{_RUN}fork/", forks.fork, name="run-fork"),
+    path(f"{_RUN}compare/", forks.compare, name="run-compare"),
+    *[path(f"{_RUN}{a}/preview/", forks.preview, {"action": a}, name=f"run-{a}-preview") for a in _PREVIEWED],
     path("w/<slug:slug>/approvals/", approvals.approvals, name="approvals"),
     path("w/<slug:slug>/approvals/policy/", approvals.policy, name="approval-policy"),
     path("w/<slug:slug>/approvals/<uuid:approval_id>/decide/", approvals.decide, name="approval-decide"),

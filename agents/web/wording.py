@@ -27,6 +27,7 @@ KINDS = {
     "run": "Sub-run",
     "artifact": "File",
     "emit": "Progress",
+    "fork": "Fork",
 }
 
 

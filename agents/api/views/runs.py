@@ -23,7 +23,7 @@ from agents.services.finding import RunFilter, find_runs
 from agents.services.waits import describe_waits
 
 MAX_KEY = 200
-_KEY_HEADER = OpenApiParameter(
+KEY_HEADER = OpenApiParameter(
     "Idempotency-Key",
     OpenApiTypes.STR,
     OpenApiParameter.HEADER,
@@ -35,7 +35,7 @@ _KEY_HEADER = OpenApiParameter(
 class RunsView(ApiView):
     """POST starts a run, GET lists them."""
 
-    @extend_schema(operation_id="start_run", request=NewRun, responses={202: RunOut}, parameters=[_KEY_HEADER])
+    @extend_schema(operation_id="start_run", request=NewRun, responses={202: RunOut}, parameters=[KEY_HEADER])
     def post(self, request: Request) -> Response:
         """Accept a run: it is recorded when this answers, and workers do the rest."""
         wanted = NewRun.read(request.data)
@@ -48,7 +48,7 @@ class RunsView(ApiView):
             priority=wanted["priority"],
             tags=tuple(wanted["tags"]),
             not_before=wanted["not_before"],
-            idempotency_key=_idempotency_key(request),
+            idempotency_key=idempotency_key(request),
             source="api",
         )
         return accepted(run)
@@ -167,7 +167,8 @@ def _agent(workspace: Workspace, name: str) -> Agent:
     return agent
 
 
-def _idempotency_key(request: Request) -> str:
+def idempotency_key(request: Request) -> str:
+    """Read the key under which a request counts once."""
     key: str = request.headers.get("Idempotency-Key", "")
     if len(key) > MAX_KEY or not key.isprintable():
         raise ParseError(f"An Idempotency-Key has at most {MAX_KEY} printable characters.")

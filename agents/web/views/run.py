@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +13,8 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from agents.models import ENDED, Role, Run, RunStatus, Step, StepStatus, WaitKind, Wanted
+from agents.models import ENDED, ProcessCall, Role, Run, RunStatus, Step, StepStatus, WaitKind, Wanted
+from agents.services import previews
 from agents.services import runs as services
 from agents.services.waits import in_words, waits_of
 from agents.web import asked, detail, queries, timeline
@@ -43,12 +45,14 @@ def _context(request: HttpRequest, place: Place, run_id: UUID) -> dict[str, Any]
     steps, hidden = queries.steps_of(run, everything="all" in request.GET)
     waits = waits_of(run)
     now = timezone.now()
+    copied_until = queries.copied_until(run)
     key = request.GET.get("step", "")[:500]
     answer = detail.describe_answer(run)
     chosen = queries.step_of(run, key) if key else _followed(run, steps, has_answer=answer is not None)
     calls = queries.calls_of(run) if run.status not in ENDED else {}
     parent = queries.listed(place.workspace).filter(id=run.parent_id).first() if run.parent_id else None
     tainted_by, more_tainted = queries.tainting_steps(run, NAMED) if run.tainted else ([], 0)
+    can = _possible(run, is_paused=any(wait.kind == WaitKind.PAUSED for wait in waits)) if place.can_write else {}
     return {
         "run": run,
         "parent": parent,
@@ -59,6 +63,7 @@ def _context(request: HttpRequest, place: Place, run_id: UUID) -> dict[str, Any]
             now=now,
             hidden=hidden,
             apart={key for key, call in calls.items() if call.started_at},
+            copied_until=copied_until,
         ),
         "now": now,
         "waits": [wait for wait in waits if wait.kind != WaitKind.PROCESS],
@@ -69,11 +74,26 @@ def _context(request: HttpRequest, place: Place, run_id: UUID) -> dict[str, Any]
         "tainted_by": tainted_by,
         "more_tainted": more_tainted,
         "answer": answer,
-        "detail": detail.describe_step(run, chosen, calls.get(chosen.key)) if chosen is not None else None,
+        "detail": _detail(run, chosen, calls, copied_until),
         "chosen_key": key if chosen is not None else "",
-        "can": _possible(run, is_paused=any(wait.kind == WaitKind.PAUSED for wait in waits)) if place.can_write else {},
+        "can": can,
+        "going_on": _going_on(run, can),
+        "forks": queries.forks_of(run, NAMED),
         "artifacts": list(run.artifacts.order_by("id")[:50]),
     }
+
+
+def _detail(
+    run: Run, step: Step | None, calls: dict[str, ProcessCall], copied_until: datetime | None
+) -> detail.StepDetail | None:
+    return None if step is None else detail.describe_step(run, step, calls.get(step.key), copied_until)
+
+
+def _going_on(run: Run, can: dict[str, bool]) -> previews.Preview | None:
+    """Say what a retry, or a resume, would reuse and run again, where there is a button for it."""
+    if can.get("retry"):
+        return previews.preview_retry(run)
+    return previews.preview_resume(run) if can.get("resume") else None
 
 
 def _followed(run: Run, steps: list[Step], *, has_answer: bool) -> Step | None:

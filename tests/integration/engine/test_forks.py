@@ -98,7 +98,7 @@ def test_branches_beside_the_chosen_step_are_kept(driver: RunningDriver, queue: 
     assert preview(run_id, "gather#0/0/late#0") == (
         ["before#0", "gather#0/0/early#0", "gather#0/1/early#0", "gather#0/1/late#0"],
         ["gather#0/0/late#0", "after#0"],
-        ["gather#0/0/late#0"],
+        ["gather#0/0/late#0", "after#0"],
     )
     did.clear()
     assert done(fork(run_id, "gather#0/0/late#0")) == ["a", "b"]
@@ -223,7 +223,7 @@ def test_an_approval_is_not_used_twice(driver: RunningDriver, queue: Queue, tool
     assert "approve#0" in preview(run_id, "end#0")[0]
     again = preview(run_id, "tool:send#0")
     assert [key for key in again[0] if "approve" in key] == []
-    assert again[2] == ["tool:send#0"]
+    assert again[2] == ["tool:send#0", "end#0"]
     forked = fork(run_id, "tool:send#0")
     decide(forked.pk, "reject")
     assert done(forked) == "ended"
