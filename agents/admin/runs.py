@@ -18,6 +18,7 @@ from agents.admin.base import LookOnly, pretty
 from agents.models import Run, RunEvent, Step, User, Wait
 from agents.services import runs as services
 from agents.services.errors import ServiceError
+from agents.services.outcomes import outcome_of
 from agents.services.waits import waits_of
 from agents.web import queries, wording
 
@@ -184,7 +185,7 @@ class StepAdmin(OfRun):
 
     @admin.display(description="Outcome")
     def outcome_json(self, step: Step) -> str:
-        return pretty(queries.outcome_of(step))
+        return pretty(outcome_of(step))
 
     @admin.display(description="Error")
     def error_json(self, step: Step) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browsing import BROWSER, PATIENCE, log_in, watched
+from tests.browsing import BROWSER, PATIENCE, log_in, take_picture, watched
 from tests.instance import Instance
 
 pytestmark = BROWSER
@@ -36,6 +36,41 @@ def test_a_goal_from_the_link_to_the_cited_answer(chromium: Browser, shared_inst
         expect(page.locator(".prose")).to_be_visible()
         page.locator(".source-title a").first.click()
         page.wait_for_url("**/documents/*/")
+        assert seen.complaints == []
+        assert seen.strangers == []
+
+
+def test_a_tool_result_is_edited_and_the_fork_compared(chromium: Browser, shared_instance: Instance) -> None:
+    run = shared_instance.api.post("runs", json={"agent": "tool-agent", "input": "Calculate 6 * 7."}).json()["id"]
+    with watched(chromium, shared_instance) as seen:
+        page = seen.page
+        log_in(page, shared_instance)
+        page.goto(f"{shared_instance.url}/w/default/runs/{run}/")
+        expect(page.locator(".prose")).to_contain_text("42", timeout=PATIENCE)
+        page.locator("[data-tracks] > li", has_text="calculate").click()
+        page.click("#run-pane >> text=Edit and fork")
+        expect(page.locator(".said-first")).to_contain_text("think")
+        take_picture(page, "fork")
+        page.fill("#written", "6 * 7 = 43")
+        page.click("text=Fork with this")
+        page.wait_for_url(lambda address: "/fork/" not in address and run not in address)
+        # What comes after the edited result came out anew, without a reload.
+        expect(page.locator("#run-head .state-succeeded")).to_be_visible(timeout=PATIENCE)
+        expect(page.locator(".prose")).to_contain_text("43")
+        page.locator("[data-tracks] > li", has_text="calculate").click()
+        expect(page.locator("#run-pane")).to_contain_text("Edited by admin at the fork")
+        take_picture(page, "forked")
+        page.click("#run-head >> text=Compare")
+        expect(page.locator("[data-state=same]").first).to_contain_text("think")
+        changed = page.locator("[data-state=changed]")
+        expect(changed).to_have_count(2)
+        expect(changed.first.locator("ins").first).to_contain_text("43")
+        expect(changed.first.locator("del").first).to_contain_text("42")
+        take_picture(page, "compare")
+        page.set_viewport_size({"width": 320, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+        page.click(".compared >> nth=0 >> a")
+        expect(page.locator("#run-head")).to_contain_text("Forks")
         assert seen.complaints == []
         assert seen.strangers == []
 
