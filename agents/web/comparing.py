@@ -115,13 +115,13 @@ def _known(run: Run) -> dict[str, _Known]:
     )
     found: dict[str, _Known] = {}
     for step in steps.defer("input", "outcome", "attempts")[:MAX_STEPS].iterator(chunk_size=50):
-        given, outcome = step.input_text or "", step.outcome_text or ""
+        given, outcome = step.given_text or "", step.outcome_text or ""
         if step.kind == "call":
             given = _call_input(given)
         elif step.large is not None:
             outcome = json.dumps(outcome_of(step))
         found[step.key] = _Known(step, _mark(given), _mark(outcome))
-        del step.input_text, step.outcome_text
+        del step.given_text, step.outcome_text
     return found
 
 

@@ -25,7 +25,7 @@ def add_step(run: Run, key: str, at: int, **overrides: Any) -> Step:
 def run(workspace: Workspace) -> Run:
     agent = make_agent(workspace, "helper", workflow="api_echo")
     run = make_run(
-        workspace, workflow="api_echo", status="succeeded", agent_version=agent.current, created_at=timezone.now()
+        workspace, workflow="api_echo", status="succeeded", agent_version=agent.current, tainted=True
     )
     add_step(run, "think#0", 1, outcome={"text": "", "tool_calls": []}, input_tokens=7, cost_microusd=5)
     add_step(run, "tool:send#0", 2, outcome={"text": "sent", "ok": True}, effect="unsafe", name="send", tainted=True)
