@@ -16,7 +16,7 @@ CHUNK = 500
 MAX_EFFECTS = 200
 """Effects that are named; more are counted."""
 _ACTING = ("tool", "step")
-_EXECUTED = ("think", "tool", "step", "artifact")
+_EXECUTED = ("think", "compact", "tool", "step", "artifact")
 """Kinds of steps that are executed; the others wait."""
 _AT_WORK = (StepStatus.RUNNING, StepStatus.RETRYING, StepStatus.INTERRUPTED)
 

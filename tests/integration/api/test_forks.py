@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from django.test import Client
-from django.utils import timezone
 
 from agents.models import AgentVersion, Run, Step, Workspace
 from tests.factories import make_agent, make_run
@@ -24,9 +23,7 @@ def add_step(run: Run, key: str, at: int, **overrides: Any) -> Step:
 @pytest.fixture
 def run(workspace: Workspace) -> Run:
     agent = make_agent(workspace, "helper", workflow="api_echo")
-    run = make_run(
-        workspace, workflow="api_echo", status="succeeded", agent_version=agent.current, tainted=True
-    )
+    run = make_run(workspace, workflow="api_echo", status="succeeded", agent_version=agent.current, tainted=True)
     add_step(run, "think#0", 1, outcome={"text": "", "tool_calls": []}, input_tokens=7, cost_microusd=5)
     add_step(run, "tool:send#0", 2, outcome={"text": "sent", "ok": True}, effect="unsafe", name="send", tainted=True)
     add_step(run, "think#1", 3, outcome={"text": "done", "tool_calls": []})
