@@ -22,7 +22,7 @@ MAX_DIFFS = 20
 """Changed steps whose differences are shown at once; the others each by themselves."""
 MAX_LINES, MAX_LINE = 400, 400
 CONTEXT = 2
-_UNTOLD = ("native", "usage", "model", "finish", "call_id", "name")
+_UNTOLD = ("native", "usage", "model", "finish", "context", "output", "call_id", "name", "role", "step_key", "cached")
 """What of an outcome tells nothing about what came out."""
 
 Same = Literal["same", "changed", "left", "right"]

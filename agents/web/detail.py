@@ -173,8 +173,8 @@ def describe_step(
 
 def _edited_by(run: Run, step: Step, copied_until: datetime | None) -> str:
     """Name who wrote the outcome of a step at the fork."""
-    fork = run.fork if isinstance(run.fork, dict) and timeline.is_copied(step, copied_until) else {}
-    return str(fork.get("by", "")) if (fork.get("edited"), fork.get("step")) == ("outcome", step.key) else ""
+    is_written = timeline.is_copied(step, copied_until) and timeline.is_edited(step, run)
+    return str(run.fork["by"]) if is_written else ""
 
 
 def _progress(step: Step, events: Sequence[RunEvent]) -> RunEvent | None:

@@ -69,7 +69,8 @@ class Row:
     started_at: datetime
     attempt: int
     is_superseded: bool
-    is_copied: bool = False
+    origin: str = ""
+    """How a fork has come by it: reused, or edited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +156,16 @@ def is_copied(step: Step, copied_until: datetime | None) -> bool:
     return copied_until is not None and step.finished_at is not None and step.finished_at <= copied_until
 
 
+def is_edited(step: Step, run: Run) -> bool:
+    """Whether somebody has written what came out of this step of a fork; for a step that is copied."""
+    fork = run.fork if isinstance(run.fork, dict) else {}
+    return (fork.get("edited"), fork.get("step")) == ("outcome", step.key)
+
+
+def _origin(step: Step, run: Run) -> str:
+    return "" if step.kind == "fork" else "edited" if is_edited(step, run) else "reused"
+
+
 def _row(step: Step, scale: _Scale, run: Run, *, is_apart: bool, is_copied: bool) -> Row:
     tone, word = step_state(step, run, is_apart=is_apart)
     is_growing = tone in ("running", "retrying", "waiting")
@@ -172,7 +183,7 @@ def _row(step: Step, scale: _Scale, run: Run, *, is_apart: bool, is_copied: bool
         started_at=step.started_at,
         attempt=step.attempt,
         is_superseded=step.superseded,
-        is_copied=is_copied and step.kind != "fork",
+        origin=_origin(step, run) if is_copied else "",
     )
 
 
