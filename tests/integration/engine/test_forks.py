@@ -32,6 +32,12 @@ def preview(run_id: UUID, step: str = "", *, is_edited: bool = False) -> tuple[l
     return [s.key for s in said.reused], [s.key for s in said.again], [effect.key for effect in said.effects]
 
 
+def noted(did: list[Any], what: Any, value: Any) -> Any:
+    """Give a value, and take note of what is done for it."""
+    did.append(what)
+    return value
+
+
 def done(run: Run) -> Any:
     ended = until(run.pk)
     assert ended.status == "succeeded", (ended.reason, ended.error)
@@ -44,12 +50,12 @@ def test_a_fork_does_what_comes_after_the_chosen_step(driver: RunningDriver, que
     @workflow("line")
     async def line(ctx: Context, input: Any) -> Any:
         drawn = [ctx.now().isoformat(), ctx.random(), str(ctx.uuid())]
-        first = await ctx.step("first", lambda: did.append("first") or "x" * 300_000)
+        first = await ctx.step("first", lambda: noted(did, "first", "x" * 300_000))
         await ctx.artifact("notes.txt", "kept")
         await ctx.emit("half", 1)
         # Its input is not the same in a fork: what is copied is reused all the same.
-        second = await ctx.step("second", lambda run: did.append("second") or len(run), str(ctx.run_id))
-        third = await ctx.step("third", lambda: did.append("third") or input, effect="unsafe")
+        second = await ctx.step("second", lambda run: noted(did, "second", len(run)), str(ctx.run_id))
+        third = await ctx.step("third", lambda: noted(did, "third", input), effect="unsafe")
         return [len(first), second, third, *drawn]
 
     run_id = queue("line", {"goal": "a"})
@@ -87,11 +93,11 @@ def test_branches_beside_the_chosen_step_are_kept(driver: RunningDriver, queue: 
     async def wide(ctx: Context, input: Any) -> Any:
         async def branch(name: str) -> Any:
             await ctx.step("early", did.append, f"{name} early")
-            return await ctx.step("late", lambda: did.append(f"{name} late") or name, effect="unsafe")
+            return await ctx.step("late", lambda: noted(did, f"{name} late", name), effect="unsafe")
 
         await ctx.step("before", did.append, "before")
         found = await ctx.gather(branch("a"), branch("b"))
-        return await ctx.step("after", lambda: did.append("after") or found)
+        return await ctx.step("after", lambda: noted(did, "after", found))
 
     run_id = queue("wide")
     assert done(Run.objects.get(pk=run_id)) == ["a", "b"]
@@ -237,7 +243,7 @@ def test_children_that_had_not_ended_start_anew(driver: RunningDriver, queue: Qu
 
     @workflow("forked-child")
     async def child(ctx: Context, input: Any) -> Any:
-        return await ctx.step("work", lambda: did.append(input) or input, effect="unsafe")
+        return await ctx.step("work", lambda: noted(did, input, input), effect="unsafe")
 
     @workflow("forked-parent")
     async def parent(ctx: Context, input: Any) -> Any:

@@ -43,7 +43,7 @@ def test_a_fork_is_made_compared_and_linked(as_: As, finished: Run) -> None:
     page = as_("viewer").get(f"{made['Location']}?step={KEY.replace('#', '%23')}").content.decode()
     assert f"Edited by {run.created_by} at the fork" in page
     assert f"/w/team/runs/{finished.id}/?step=tool%3Asearch%230" in page
-    assert "reused" in page
+    assert ">edited</span>" in page
     assert "Forks</dt>" in as_("viewer").get(f"/w/team/runs/{finished.id}/").content.decode()
     assert "is a fork of" in as_("viewer").get(f"{made['Location']}?step=fork").content.decode()
     compared = as_("viewer").get(f"{made['Location']}compare/").content.decode()
