@@ -3,7 +3,7 @@
 from django.urls import include, path, re_path
 
 from agents.api import problems, schema
-from agents.api.views import approvals, forks, logs, resources, runs, secrets, tools
+from agents.api.views import approvals, forks, logs, resources, runs, secrets, threads, tools
 
 app_name = "api"
 
@@ -23,6 +23,9 @@ v1 = [
     path("runs/<uuid:run_id>/fork", forks.ForkView.as_view(), name="fork"),
     path("runs/<uuid:run_id>/fork/preview", forks.ForkPreviewView.as_view(), name="fork-preview"),
     path("runs/<uuid:run_id>/decisions", runs.DecisionsView.as_view(), name="decisions"),
+    path("threads", threads.ThreadsView.as_view(), name="threads"),
+    path("threads/<uuid:thread_id>", threads.ThreadView.as_view(), name="thread"),
+    path("threads/<uuid:thread_id>/messages", threads.MessagesView.as_view(), name="messages"),
     path("approvals", approvals.ApprovalsView.as_view(), name="approvals"),
     path("approvals/policy", approvals.ApprovalPolicyView.as_view(), name="approval-policy"),
     path("approvals/<uuid:approval_id>", approvals.ApprovalView.as_view(), name="approval"),

@@ -22,6 +22,7 @@ from agents.engine.ranking import next_rank
 from agents.engine.records import ON_CANCEL, WaitRecord
 from agents.engine.registry import cancel_handler
 from agents.engine.scope import is_superseded_with
+from agents.engine.turns import ITS_TURN, is_turn_of_another
 from agents.models import ENDED, Inbox, ProcessCall, Run, RunEvent, RunStatus, Step, StepStatus, Wait, WaitKind, Wanted
 
 RETRIED = (RunStatus.FAILED, RunStatus.CANCELLED)
@@ -50,11 +51,15 @@ def tell(run_id: UUID, name: str, data: JSON, *, token: str = "") -> bool:
 
 def cancel(run_id: UUID, *, by: str) -> bool:
     """Cancel a run and all runs below it. False if it had ended already."""
-    with transaction.atomic():
-        run = _lock(run_id)
-        changed = _cancel_one(run, by)
+    changed = cancel_alone(run_id, by=by)
     cancel_below(run_id, by=by)
     return changed
+
+
+def cancel_alone(run_id: UUID, *, by: str) -> bool:
+    """Cancel a run; whoever calls this sees to those below it. False if it had ended already."""
+    with transaction.atomic():
+        return _cancel_one(_lock(run_id), by)
 
 
 def cancel_below(run_id: UUID, *, by: str) -> None:
@@ -148,6 +153,8 @@ def retry(run_id: UUID, *, by: str) -> list[str]:
         run = _lock(run_id)
         if run.status not in RETRIED:
             raise CannotDo(f"The run is {run.status}; only a failed or cancelled run can be retried.")
+        if is_turn_of_another(run.pk):
+            raise CannotDo("Another message of its thread is at work or waits for its turn.")
         if run.parent_id is not None and run.parent_key != ON_CANCEL:
             _take_end_back(run, run.parent_id)
         keys = superseded_by_retry(run)
@@ -329,12 +336,15 @@ def _lock(run_id: UUID) -> Run:
 
 
 def _end_pause(run: Run) -> None:
-    """Queue a paused run: by its replay it finds out what it still waits for. One that never began keeps its time."""
+    """Queue a paused run: by its replay it finds out what it still waits for.
+
+    One that never began keeps its time, or its turn.
+    """
     waits = Wait.objects.filter(run_id=run.id)
-    delay = waits.filter(name=NOT_BEFORE, due_at__gt=database_now()).first()
-    if delay is not None:
+    is_early = Q(name=NOT_BEFORE, due_at__gt=database_now()) | Q(kind=WaitKind.TURN)
+    if (early := waits.filter(is_early).first()) is not None:
         waits.filter(kind=WaitKind.PAUSED).delete()
-        run.reason = f"waiting until {delay.due_at:%Y-%m-%d %H:%M:%S} UTC"
+        run.reason = f"waiting until {early.due_at:%Y-%m-%d %H:%M:%S} UTC" if early.due_at else ITS_TURN
         return
     waits.delete()
     run.status, run.reason = RunStatus.QUEUED, "resumed"

@@ -257,6 +257,7 @@ class Driver:
     def _let_go(self, execution: Execution) -> None:
         if self._holds(execution):
             del self.executions[execution.id]
+        self._sweeper.has_left(execution.id)
         if self._more:
             self._due.set()
 

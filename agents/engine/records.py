@@ -16,7 +16,9 @@ from agents.engine.trust_records import TrustChange
 Status = Literal["queued", "running", "waiting", "succeeded", "failed", "cancelled"]
 WantedFlag = Literal["", "pause", "cancel"]
 StepState = Literal["running", "retrying", "succeeded", "failed", "interrupted", "unknown"]
-WaitKindName = Literal["timer", "child", "event", "person", "slot", "worker", "process", "paused", "changed", "unknown"]
+WaitKindName = Literal[
+    "timer", "child", "event", "person", "slot", "worker", "process", "turn", "paused", "changed", "unknown"
+]
 ON_CANCEL = "on_cancel"
 """Key under which a cancelled run's handler is its sub-run."""
 ENDED: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})

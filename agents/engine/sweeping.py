@@ -6,13 +6,16 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
+from uuid import UUID
 
 from agents.engine import control, leases, reaping, verdicts, waking
 from agents.engine.journal.store import Unavailable
 from agents.engine.outages import outages
 from agents.engine.registry import known_workflows
 from agents.engine.suspects import Patience
+from agents.engine.turns import give_turns
 from agents.engine.worker_threads import WorkerThreads
 
 logger = logging.getLogger(__name__)
@@ -33,6 +36,13 @@ class Sweeper:
         self._watched = watched
         self._patience = patience
         self._forget_at = 0.0
+        self._awaited: frozenset[UUID] = frozenset()
+        self._soon = asyncio.Event()
+
+    def has_left(self, run_id: UUID) -> None:
+        """Hear that a run has left this worker: if others wait for its end, look at once. Belongs to the loop."""
+        if run_id in self._awaited:
+            self._soon.set()
 
     async def sweep_forever(
         self,
@@ -62,7 +72,10 @@ class Sweeper:
                 outages.worked("sweep")
             except Unavailable as error:
                 outages.failed("sweep", error.outage, error)
-            await asyncio.sleep(pause)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._soon.wait()
+            self._soon.clear()
 
     async def _sweep(self, *, silent_too: bool) -> tuple[int, float | None]:
         """Give how many runs were queued, and in how many seconds the next timer is due."""
@@ -70,9 +83,11 @@ class Sweeper:
         queued = await once(partial(reaping.reap, silent_too=silent_too, watched=self._watched))
         woken = await once(waking.wake_due)
         expired, next_expiry = await once(verdicts.expire_due)
+        turns = await once(give_turns)
+        self._awaited = turns.awaited
         claimable = await once(lambda: waking.wake_for_workflows(known_workflows()))
         upcoming = [due for due in (woken.next_due, next_expiry) if due is not None]
-        return queued + woken.queued + expired + claimable, min(upcoming, default=None)
+        return queued + woken.queued + expired + turns.given + claimable, min(upcoming, default=None)
 
     async def _forget(self) -> None:
         if time.monotonic() > self._forget_at:

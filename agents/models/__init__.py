@@ -11,6 +11,7 @@ from agents.models.passage import Passage
 from agents.models.process_call import ProcessCall
 from agents.models.run import ACTIVE, ENDED, Run, RunStatus, Wanted
 from agents.models.step import LargeOutcome, Partial, Step, StepStatus
+from agents.models.thread import BusyPolicy, Thread, ThreadMessage
 from agents.models.user import LoginLink, User
 from agents.models.wait import Wait, WaitKind
 from agents.models.worker import Worker, WorkerState
@@ -28,6 +29,7 @@ __all__ = [
     "ApprovalStatus",
     "Artifact",
     "AuthToken",
+    "BusyPolicy",
     "Delivery",
     "Document",
     "Inbox",
@@ -45,6 +47,8 @@ __all__ = [
     "Scope",
     "Step",
     "StepStatus",
+    "Thread",
+    "ThreadMessage",
     "User",
     "Wait",
     "WaitKind",

@@ -20,6 +20,7 @@ class WaitKind(models.TextChoices):
     SLOT = "slot"
     WORKER = "worker", "a worker that knows the workflow"
     PROCESS = "process", "a process of its own"
+    TURN = "turn", "its turn in the thread"
     PAUSED = "paused"
     CHANGED = "changed", "workflow changed"
     UNKNOWN = "unknown", "outcome unknown"

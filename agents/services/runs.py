@@ -56,7 +56,7 @@ def start_run(
     run is given back. Raises InvalidInput, IdempotencyConflict for a known key with another request, and InFlight when
     the first request with the key takes long.
     """
-    version, name = _target(workspace, agent, workflow)
+    version, name = target_of(workspace, agent, workflow)
     check_options(priority, tags, idempotency_key)
     text = input_text(input)
     # With a key, all that may have to wait for the first request with it has a limit: within one transaction.
@@ -184,7 +184,7 @@ def decide_step(run: Run, *, key: str, choice: str, outcome: JSON = None, by: Us
     return run
 
 
-def _target(workspace: Workspace, agent: Agent | None, workflow: str) -> tuple[AgentVersion | None, str]:
+def target_of(workspace: Workspace, agent: Agent | None, workflow: str) -> tuple[AgentVersion | None, str]:
     """Give the agent's version, if there is an agent, and the name of the workflow."""
     version = _version(workspace, agent, workflow)
     name = version.workflow if version else workflow

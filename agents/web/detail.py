@@ -239,8 +239,11 @@ def _streamed(run: Run, step: Step) -> tuple[str, int]:
     return queries.streamed_text(run, step.key)
 
 
-def describe_answer(run: Run) -> Answer | None:
-    """Gather what a run has come to; None while it goes on, or if it came to nothing."""
+def describe_answer(run: Run, *, page: str = "") -> Answer | None:
+    """Gather what a run has come to; None while it goes on, or if it came to nothing.
+
+    Steps are linked within the run's own page; where the answer stands elsewhere, `page` is that page's address.
+    """
     output = run.output
     if run.status not in ENDED or output is None:
         return None
@@ -248,7 +251,7 @@ def describe_answer(run: Run) -> Answer | None:
         return Answer(render_answer(output), output, None, ())
     if isinstance(output, dict) and isinstance(output.get("text"), str):
         sources = _sources(run.workspace, output.get("citations"))
-        links = _links(sources)
+        links = [f"{page}{link}" if link.startswith("?") else link for link in _links(sources)]
         return Answer(render_answer(output["text"], links), output["text"], None, sources)
     return Answer(None, "", output, ())
 

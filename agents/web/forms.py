@@ -9,10 +9,11 @@ from typing import Any, Self
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
 
-from agents.models import ApprovalPolicy, Role, Scope, User
+from agents.models import ApprovalPolicy, BusyPolicy, Role, Scope, User
 from agents.services import documents, limits, secrets
 from agents.services.outcomes import MAX_OUTCOME
 from agents.services.policies import HOURS
+from agents.services.threads import MAX_TEXT, MAX_TITLE
 from tools.models import Limit, Unit
 from tools.models.limit import DAY, MAX_NAME
 
@@ -85,6 +86,28 @@ class ForkForm(forms.Form):
     written = forms.CharField(required=False, max_length=MAX_OUTCOME, strip=False)
     version = forms.IntegerField(required=False, min_value=1, max_value=2**31 - 1)
     key = forms.CharField(required=False, max_length=64)
+
+
+class NewThreadForm(forms.Form):
+    """A conversation with an agent, and what is said first."""
+
+    agent = forms.CharField(label="Agent", max_length=60)
+    title = forms.CharField(label="Title", required=False, max_length=MAX_TITLE)
+    policy = forms.ChoiceField(label="A message while one is at work", choices=BusyPolicy.choices)
+    text = forms.CharField(label="Message", max_length=MAX_TEXT, widget=forms.Textarea)
+
+
+class MessageForm(forms.Form):
+    """What is said next; `key` lets a double click count once."""
+
+    text = forms.CharField(max_length=MAX_TEXT)
+    key = forms.CharField(required=False, max_length=64)
+
+
+class PolicyForm(forms.Form):
+    """What becomes of a message while one is at work."""
+
+    policy = forms.ChoiceField(choices=BusyPolicy.choices)
 
 
 class ApprovalForm(forms.Form):

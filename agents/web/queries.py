@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import orjson
-from django.db.models import Min, Q, TextField
+from django.db.models import Count, Max, Min, Q, TextField
 from django.db.models.functions import Cast
 from django.http import Http404, QueryDict
 from django.utils import timezone
@@ -27,6 +27,8 @@ from agents.models import (
     RunEvent,
     RunStatus,
     Step,
+    Thread,
+    ThreadMessage,
     WaitKind,
     Worker,
     WorkerState,
@@ -235,6 +237,27 @@ def copied_until(run: Run) -> datetime | None:
     if run.forked_from_id is None:
         return None
     return Step.objects.filter(run_id=run.id, key=FORK_KEY).values_list("finished_at", flat=True).first()
+
+
+def threads_of(workspace: Workspace, before: str) -> tuple[list[Thread], UUID | None]:
+    """Give a page of a workspace's threads, the newest first, and the id that leads to the next.
+
+    Each with `said`, how many messages it has, and `last_said`, when.
+    """
+    threads = Thread.objects.filter(workspace=workspace).select_related("agent", "created_by").order_by("-id")
+    if (known := _uuid(before)) is not None:
+        threads = threads.filter(id__lt=known)
+    rows: list[Thread] = [*threads.annotate(said=Count("messages"), last_said=Max("messages__created_at"))[: PAGE + 1]]
+    return rows[:PAGE], rows[PAGE - 1].pk if len(rows) > PAGE else None
+
+
+def messages_of(thread: Thread, before: str) -> tuple[list[ThreadMessage], int | None]:
+    """Give a thread's latest messages with their runs, the oldest first, and the number before which there are more."""
+    messages = ThreadMessage.objects.filter(thread=thread).select_related("run__agent_version__agent", "created_by")
+    if before.isdecimal() and len(before) < 10:
+        messages = messages.filter(number__lt=int(before))
+    rows = list(messages.order_by("-number")[: PAGE + 1])
+    return rows[:PAGE][::-1], rows[PAGE - 1].number if len(rows) > PAGE else None
 
 
 def agents_of(workspace: Workspace) -> list[Agent]:

@@ -8,6 +8,7 @@ from agents.engine.messages import Message, Reply, user
 from agents.engine.ports import ToolSpec
 from agents.workflows.carrying import carry_out
 from agents.workflows.delegating import delegates_of
+from agents.workflows.earlier import earlier_messages
 from agents.workflows.miscalls import MAX_WRONG_CALLS, Miscalls
 from agents.workflows.prompts import goal_of, instructions, is_offline
 from agents.workflows.reviewing import Reflections, sent_back
@@ -45,7 +46,8 @@ async def react(ctx: Context, input: JSON) -> JSON:
     max_rounds = _count(options.get("max_rounds"), MAX_ROUNDS)
     miscalls = Miscalls(_count(options.get("max_wrong_calls"), MAX_WRONG_CALLS))
     reflections = Reflections(ctx, goal_of(input), _count(options.get("reflect"), 0))
-    chat: list[Message] = [instructions(ctx, GROUNDING), user(_task(input, offline=offline))]
+    chat: list[Message] = [instructions(ctx, GROUNDING), *earlier_messages(input)]
+    chat.append(user(_task(input, offline=offline)))
     sources = Sources()
     for number in range(1, max_rounds + 1):
         reply = await ctx.think(chat, tools=offered)

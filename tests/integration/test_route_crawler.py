@@ -14,7 +14,7 @@ from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
-from agents.models import Approval, AuthToken, Document, Role, Run, Scope, Step, Workspace
+from agents.models import Agent, Approval, AuthToken, Document, Role, Run, Scope, Step, Thread, Workspace
 from agents.services.secrets import set_secret
 from tests.addresses import address, routes
 from tests.factories import make_agent, make_approval, make_run, make_token, make_user, make_workspace
@@ -85,6 +85,9 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "api/v1/runs/<uuid:run_id>/fork": (API_ACT,),
     "api/v1/runs/<uuid:run_id>/fork/preview": (API_ITEM, API_ACT),
     "api/v1/runs/<uuid:run_id>/decisions": (api("POST", stranger=400, viewer=403, reader=403),),
+    "api/v1/threads": (API_LIST, API_ADD),
+    "api/v1/threads/<uuid:thread_id>": (API_ITEM, api("PATCH", stranger=404, viewer=403, reader=403)),
+    "api/v1/threads/<uuid:thread_id>/messages": (API_ITEM, API_ACT),
     "api/v1/approvals": (API_LIST,),
     "api/v1/approvals/policy": (API_LIST, api("PUT", stranger=403, viewer=403, reader=403)),
     "api/v1/approvals/<uuid:approval_id>": (API_ITEM,),
@@ -129,6 +132,11 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "w/<slug:slug>/runs/<uuid:run_id>/compare/": (PAGE,),
     "w/<slug:slug>/runs/<uuid:run_id>/resume/preview/": (PAGE,),
     "w/<slug:slug>/runs/<uuid:run_id>/retry/preview/": (page("GET", stranger=404, viewer=302),),
+    "w/<slug:slug>/threads/": (PAGE,),
+    "w/<slug:slug>/threads/start/": (PAGE_ACT,),
+    "w/<slug:slug>/threads/<uuid:thread_id>/": (PAGE,),
+    "w/<slug:slug>/threads/<uuid:thread_id>/say/": (PAGE_ACT,),
+    "w/<slug:slug>/threads/<uuid:thread_id>/change/": (PAGE_ACT,),
     "w/<slug:slug>/approvals/": (PAGE,),
     "w/<slug:slug>/approvals/policy/": (PAGE_ACT,),
     "w/<slug:slug>/approvals/<uuid:approval_id>/decide/": (PAGE_ACT,),
@@ -188,6 +196,7 @@ def world() -> World:
     step = Step.objects.create(run=run, key="s#0", kind="step", name="s", status="running", started_at=timezone.now())
     document = Document.objects.create(workspace=home, title="A text", text="Words.", size=6, digest="d")
     make_agent(home, "helper")
+    thread = Thread.objects.create(workspace=home, agent=Agent.objects.get(), policy="reject")
     limit = Limit.objects.create(workspace=home, name="host:*", amount=1)
     set_secret(workspace=home, name="helper", value="not for everybody", by=None)
     stranger, viewer = make_user(abroad, Role.ADMIN), make_user(home, Role.VIEWER)
@@ -204,6 +213,7 @@ def world() -> World:
             "document_id": str(document.pk),
             "approval_id": str(make_approval(run).pk),
             "limit_id": str(limit.pk),
+            "thread_id": str(thread.pk),
             "tool_name": "web_fetch",
             "name": "helper",
             "token": "no-such-link",
@@ -274,6 +284,7 @@ def _state() -> tuple[Any, ...]:
     return (
         list(Run.objects.order_by("pk").values_list("id", "status", "wanted")),
         list(Approval.objects.values_list("id", "status")),
+        list(Thread.objects.values_list("id", "title", "policy")),
         list(Document.objects.order_by("pk").values_list("id", "title")),
         list(AuthToken.objects.order_by("pk").values_list("digest", "scopes", "expiry")),
         list(Limit.objects.order_by("pk").values_list("name", "amount")),

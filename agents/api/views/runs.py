@@ -42,7 +42,7 @@ class RunsView(ApiView):
         run = services.start_run(
             workspace=self.workspace(),
             input=wanted["input"],
-            agent=_agent(self.workspace(), wanted["agent"]) if wanted.get("agent") else None,
+            agent=find_agent(self.workspace(), wanted["agent"]) if wanted.get("agent") else None,
             workflow=wanted.get("workflow", ""),
             by=self.person(),
             priority=wanted["priority"],
@@ -156,7 +156,8 @@ def accepted(run: Run) -> Response:
     return Response(show_run(run), status=202, headers={"Location": run_address(run)})
 
 
-def _agent(workspace: Workspace, name: str) -> Agent:
+def find_agent(workspace: Workspace, name: str) -> Agent:
+    """Find an agent of the workspace that can be started."""
     known = Agent.objects.filter(workspace=workspace, name=name, archived_at__isnull=True)
     agent = known.select_related("current").first()
     if agent is None:
