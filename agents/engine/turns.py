@@ -55,7 +55,12 @@ def _first_of_thread(messages: QuerySet[ThreadMessage]) -> QuerySet[ThreadMessag
 def _give(ready: list[UUID]) -> int:
     with transaction.atomic():
         rows = Run.objects.select_for_update(skip_locked=True, no_key=True).filter(status=RunStatus.WAITING)
-        runs = list(rows.filter(id__in=ready, waits__kind=WaitKind.TURN).order_by("id"))
+        locked = {run.id: run for run in rows.filter(id__in=ready).order_by("id")}
+        # Asked anew under the locks: somebody may have paused one of them, or another sweep given it its turn.
+        kinds = Wait.objects.filter(run_id__in=locked)
+        turns = set(kinds.filter(kind=WaitKind.TURN).values_list("run_id", flat=True))
+        paused = set(kinds.filter(kind=WaitKind.PAUSED).values_list("run_id", flat=True))
+        runs = [locked[id] for id in turns - paused]
         for message in ThreadMessage.objects.filter(run__in=runs):
             heard, is_tainted = earlier_messages(message.thread_id, message.number)
             Run.objects.filter(pk=message.run_id).update(input=input_of(message.text, heard))

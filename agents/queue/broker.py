@@ -118,7 +118,7 @@ class RunBroker(ORM):
         if head is None and not self._has_news:
             self._head = None
             return []
-        # Where runs come and go the head is another each time: a hint for each would keep every process busy with hints.
+        # Where runs come and go the head is another each time: a hint for each would keep every process busy.
         self._gap = min(LONGEST_GAP, self._gap * 2) if head is not None and head == self._head else FIRST_GAP
         if now < self._hinted_at + self._gap:
             time.sleep(self._hinted_at + self._gap - now)

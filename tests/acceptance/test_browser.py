@@ -75,6 +75,30 @@ def test_a_tool_result_is_edited_and_the_fork_compared(chromium: Browser, shared
         assert seen.strangers == []
 
 
+def test_a_conversation_goes_on(chromium: Browser, shared_instance: Instance) -> None:
+    with watched(chromium, shared_instance) as seen:
+        page = seen.page
+        log_in(page, shared_instance)
+        page.click("nav >> text=Threads")
+        page.select_option("#agent", "tool-agent")
+        page.fill("#title", "Sums")
+        page.fill("#text", "Calculate 6 * 7.")
+        take_picture(page, "threads")
+        page.click("text=Begin")
+        # No reload: the page looks by itself as long as something is at work.
+        expect(page.locator("#message-1 .prose")).to_contain_text("42", timeout=PATIENCE)
+        page.fill("#text", "Calculate 2 + 3.")
+        page.click("text=Send")
+        expect(page.locator("#message-2 .prose")).to_contain_text("5", timeout=PATIENCE)
+        take_picture(page, "thread")
+        page.set_viewport_size({"width": 320, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+        page.click("#message-2 >> text=tool-agent@1")
+        expect(page.locator("#run-head")).to_contain_text("Calculate 2 + 3.")
+        assert seen.complaints == []
+        assert seen.strangers == []
+
+
 def test_a_run_is_stopped_and_paused(chromium: Browser, shared_instance: Instance) -> None:
     with watched(chromium, shared_instance) as seen:
         page = seen.page

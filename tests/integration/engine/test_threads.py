@@ -26,8 +26,6 @@ class Talk:
     """A thread whose runs wait at a gate, and what was seen at it."""
 
     def __init__(self, workspace: Workspace, policy: str) -> None:
-        agent = make_agent(workspace, workflow="talk")
-        self.thread: Thread = create_thread(workspace=workspace, agent=agent, policy=policy, by=None)
         self.seen: list[tuple[str, str]] = []
         self.at_work = 0
         self.most = 0
@@ -38,6 +36,9 @@ class Talk:
         async def talk(ctx: Context, input: Any) -> Any:
             await ctx.step("answer", self.answer, input["goal"])
             return {"text": f"You said {input['goal']}."}
+
+        agent = make_agent(workspace, workflow="talk")
+        self.thread: Thread = create_thread(workspace=workspace, agent=agent, policy=policy, by=None)
 
     def answer(self, text: str) -> None:
         self.seen.append(("began", text))
