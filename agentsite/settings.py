@@ -247,10 +247,12 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    # Several forms have a status, of one of two kinds.
+    # Several forms have a status, or a policy, of one of two kinds.
     "ENUM_NAME_OVERRIDES": {
         "RunStatusEnum": "agents.models.RunStatus",
         "ApprovalStatusEnum": "agents.models.ApprovalStatus",
+        "ApprovalPolicyEnum": "agents.models.ApprovalPolicy",
+        "BusyPolicyEnum": "agents.models.BusyPolicy",
     },
 }
 
