@@ -21,7 +21,6 @@ MAX_MESSAGES = 200
 MAX_CHARACTERS = 200_000
 """What of a thread a message sees at most, its latest part."""
 ITS_TURN = "waiting: its turn in the thread"
-ITS_TURN = "waiting: its turn in the thread"
 GOAL, EARLIER = "goal", "earlier"
 """What the input of a thread's run is made of."""
 
