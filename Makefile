@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 TEST_JOBS ?= 2
 # Where Python is told to keep no compiled files, each of the hundreds of processes would compile the product anew.
-PYTEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -rs -n $(TEST_JOBS) --dist loadfile
+PYTEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -rs -n $(TEST_JOBS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup up test chaos lint types bench fmt

@@ -25,6 +25,13 @@ from tests.instance import Instance, Template, running_instance
 TESTS = Path(__file__).resolve().parent
 # A test that needs longer is stuck: its stack is printed and the run ends.
 SECONDS = {"unit": 60, "integration": 60, "acceptance": 180}
+# What takes longest begins first: otherwise one process is still busy with it when the others have nothing left.
+FIRST = (
+    *(f"acceptance/test_{name}.py" for name in ("cluster", "kill", "browser", "boundaries")),
+    "chaos/test_chaos.py",
+    *(f"acceptance/test_{name}.py" for name in ("trust", "two_hosts", "live_resume", "process_tools", "limits")),
+)
+KINDS = ("acceptance", "chaos", "protocol", "integration", "unit")
 FAIL_ON_SKIP = os.environ.get("FAIL_ON_SKIP", "") not in ("", "0")
 
 
@@ -39,15 +46,35 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     if _MADE_VAR_DIR:
+        Template.drop_shared(_shared_folder())
         shutil.rmtree(os.environ["VAR_DIR"], ignore_errors=True)
 
 
+def _shared_folder() -> Path:
+    """Give the folder that all processes of a run of the tests have in common."""
+    return Path(os.environ["VAR_DIR"]) / "shared"
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each test the time limit of its kind, unless it names its own."""
+    """Give each test the time limit of its kind, unless it names its own; put the files into order."""
     for item in items:
-        kind = item.path.relative_to(TESTS).parts[0] if item.path.is_relative_to(TESTS) else ""
+        kind = _place(item).parts[0]
         if kind in SECONDS and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(SECONDS[kind]))
+    # Within a file the tests stay as they are.
+    items.sort(key=_turn)
+
+
+def _place(item: pytest.Item) -> Path:
+    return item.path.relative_to(TESTS) if item.path.is_relative_to(TESTS) else item.path
+
+
+def _turn(item: pytest.Item) -> tuple[int, int, str]:
+    """Say when the file of a test has its turn."""
+    place = _place(item)
+    name, kind = str(place), place.parts[0]
+    first = FIRST.index(name) if name in FIRST else len(FIRST)
+    return first, KINDS.index(kind) if kind in KINDS else len(KINDS), name
 
 
 @pytest.hookimpl(wrapper=True)
@@ -84,15 +111,22 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _emptied_by_deleting() -> Iterator[None]:
+    from django.test import TransactionTestCase
+
+    from tests.emptying import delete_all_rows
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", delete_all_rows)
+        yield
+
+
 @pytest.fixture(scope="session")
-def instance_template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
+def instance_template() -> Template:
     """A prepared database to copy: setting one up takes seconds, copying it milliseconds."""
-    directory = tmp_path_factory.mktemp("template")
     url = os.environ.get("DATABASE_URL", "")
-    template = Template(directory=directory, server=url if url.startswith("postgres") else "")
-    template.prepare()
-    yield template
-    template.drop(template.database_url)
+    return Template.shared(_shared_folder(), server=url if url.startswith("postgres") else "")
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """A real instance of the product for acceptance tests: own folder, own database, own processes."""
 
+import fcntl
+import json
 import os
 import shutil
 import signal
@@ -107,6 +109,28 @@ class Template:
     database_url: str = ""
     token: str = ""
     """The administrator's, in each copy."""
+
+    @classmethod
+    def shared(cls, directory: Path, server: str) -> "Template":
+        """Give the template of all processes that name this folder: whoever comes first prepares it."""
+        directory.mkdir(parents=True, exist_ok=True)
+        with (directory / "template.json").open("a+") as note:
+            fcntl.flock(note, fcntl.LOCK_EX)
+            note.seek(0)
+            if text := note.read():
+                return cls(directory, **json.loads(text))
+            made = cls(directory, server)
+            made.prepare()
+            note.write(json.dumps({"server": server, "database_url": made.database_url, "token": made.token}))
+            return made
+
+    @classmethod
+    def drop_shared(cls, directory: Path) -> None:
+        """Remove the template of a folder, if one was made."""
+        note = directory / "template.json"
+        if note.exists() and (text := note.read_text()):
+            template = cls(directory, **json.loads(text))
+            template.drop(template.database_url)
 
     def prepare(self) -> None:
         """Create the database and let the product set it up as on a first start."""

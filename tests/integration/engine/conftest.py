@@ -19,19 +19,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def database(monkeypatch: pytest.MonkeyPatch, transactional_db: None) -> None:
-    """The test database with real commits; emptied by DELETE, as truncating all tables takes PostgreSQL a second."""
-    from django.apps import apps
-    from django.db import connection, transaction
-    from django.test import TransactionTestCase
-
-    def empty(_: TransactionTestCase) -> None:
-        with connection.constraint_checks_disabled(), transaction.atomic(), connection.cursor() as cursor:
-            for model in reversed(list(apps.get_app_config("agents").get_models())):
-                cursor.execute(f"DELETE FROM {model._meta.db_table}")  # noqa: S608 (names of our own tables)
-        connection.close()
-
-    monkeypatch.setattr(TransactionTestCase, "_fixture_teardown", empty)
+def database(transactional_db: None) -> None:
+    """The test database with real commits, which other threads see."""
 
 
 @pytest.fixture
