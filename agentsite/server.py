@@ -6,7 +6,7 @@ fill the disk before anybody could refuse it, and a client that drips would be w
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Sequence
 from typing import Any
 
 # First: it installs the event loop of the whole process.
@@ -71,11 +71,7 @@ class BoundedRequest(http_protocol.WebRequest):
         self.channel.loseConnection()
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
     """Serve until told to stop, by daphne's own arguments."""
     http_protocol.WebRequest = BoundedRequest
-    CommandLineInterface().run(sys.argv[1:])
-
-
-if __name__ == "__main__":
-    main()
+    CommandLineInterface().run(list(arguments))

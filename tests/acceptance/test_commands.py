@@ -28,7 +28,7 @@ def test_up_serves_restarts_what_dies_and_stops_all(instance: Instance) -> None:
     assert httpx.get(f"{instance.url}/", trust_env=False).status_code in (200, 302)
     wait_until(lambda: "warn  workers" not in instance.run("doctor").stdout, 30, "a worker's first heartbeat")
 
-    (web,) = [child for child in up.children() if "agentsite.server" in " ".join(child.cmdline())]
+    (web,) = [child for child in up.children() if child.cmdline()[2:4] == ["agentsite", "web"]]
     instance.kill(web)
     wait_until(lambda: f"web (pid {web.pid}) died: killed by SIGKILL" in said(up))
     wait_until(lambda: said(up).count("web started") == 2)

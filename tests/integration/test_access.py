@@ -6,6 +6,7 @@ from django.utils import timezone
 
 from agents.models import Agent, AuthToken, Document, LoginLink, Role, Scope, User, Workspace
 from agents.services.access import create_login_link, create_token, login_url, use_login_link
+from agents.services.agents import STARTING_AGENTS
 from agents.services.errors import InvalidInput, NotAllowed, NotFound
 from agents.services.first_start import first_start
 from tests.factories import make_user, make_workspace
@@ -92,7 +93,7 @@ def test_first_start_sets_up_and_later_ones_renew_the_link() -> None:
     admin = User.objects.get()
     assert not admin.has_usable_password()
     assert admin.memberships.get().role == Role.ADMIN
-    assert Agent.objects.filter(workspace=started.workspace).count() == 3
+    assert Agent.objects.filter(workspace=started.workspace).count() == len(STARTING_AGENTS)
     documents = Document.objects.count()
     assert documents
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from argparse import ArgumentParser
+from importlib import import_module
 
 from django.conf import settings
 from django.core.management import BaseCommand
@@ -19,8 +18,6 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, default=settings.PORT, help="port (default: %(default)s)")
 
     def handle(self, *args: object, host: str, port: int, **options: object) -> None:
-        # A fresh interpreter: the server installs its event loop before anything else is imported, and the settings
-        # are read again, for a web process.
-        command = [sys.executable, "-m", "agentsite.server", "--bind", host, "--port", str(port)]
-        command += ["--verbosity", "0", "--no-server-name", "agentsite.asgi:application"]
-        os.execv(sys.executable, command)  # noqa: S606 (a fixed program, no shell)
+        arguments = ["--bind", host, "--port", str(port), "--verbosity", "0", "--no-server-name"]
+        # By its name, and only now: the server is above this package, and installs the event loop of the process.
+        import_module("agentsite.server").main([*arguments, "agentsite.asgi:application"])
