@@ -55,8 +55,12 @@ def _shared_folder() -> Path:
     return Path(os.environ["VAR_DIR"]) / "shared"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Give each test the time limit of its kind, unless it names its own; put the files into order."""
+    if os.environ.get("DATABASE_URL", "").startswith("postgres"):
+        done = [item for item in items if item.get_closest_marker("once")]
+        config.hook.pytest_deselected(items=done)
+        items[:] = [item for item in items if item not in set(done)]
     for item in items:
         kind = _place(item).parts[0]
         if kind in SECONDS and item.get_closest_marker("timeout") is None:

@@ -9,6 +9,7 @@ from tests.browsing import BROWSER, PATIENCE, log_in, take_picture, watched
 from tests.instance import Instance
 
 pytestmark = BROWSER
+ONCE = pytest.mark.once("what a browser makes of a page is the same whatever the page was read from")
 SAMPLE = "What happens when a worker dies"
 LINK = (
     "from agents.models import User; from agents.services.access import create_login_link;"
@@ -40,6 +41,7 @@ def test_a_goal_from_the_link_to_the_cited_answer(chromium: Browser, shared_inst
         assert seen.strangers == []
 
 
+@ONCE
 def test_a_tool_result_is_edited_and_the_fork_compared(chromium: Browser, shared_instance: Instance) -> None:
     run = shared_instance.api.post("runs", json={"agent": "tool-agent", "input": "Calculate 6 * 7."}).json()["id"]
     with watched(chromium, shared_instance) as seen:
@@ -99,6 +101,7 @@ def test_a_conversation_goes_on(chromium: Browser, shared_instance: Instance) ->
         assert seen.strangers == []
 
 
+@ONCE
 def test_a_run_is_stopped_and_paused(chromium: Browser, shared_instance: Instance) -> None:
     with watched(chromium, shared_instance) as seen:
         page = seen.page
@@ -118,6 +121,7 @@ def test_a_run_is_stopped_and_paused(chromium: Browser, shared_instance: Instanc
         assert seen.complaints == []
 
 
+@ONCE
 def test_new_runs_gather_until_they_are_asked_for(chromium: Browser, shared_instance: Instance) -> None:
     with watched(chromium, shared_instance) as seen:
         page = seen.page
@@ -155,6 +159,7 @@ def test_a_lost_connection_is_said_and_healed(chromium: Browser, instance: Insta
         expect(page.locator("[data-stale]")).to_be_hidden()
 
 
+@ONCE
 def test_the_administration_is_live_and_breaks_no_policy(chromium: Browser, shared_instance: Instance) -> None:
     with watched(chromium, shared_instance) as seen:
         page = seen.page
@@ -168,6 +173,7 @@ def test_the_administration_is_live_and_breaks_no_policy(chromium: Browser, shar
         assert seen.strangers == []
 
 
+@ONCE
 def test_keys_and_themes(chromium: Browser, shared_instance: Instance) -> None:
     with watched(chromium, shared_instance, color_scheme="light") as seen:
         page = seen.page
@@ -188,6 +194,7 @@ def test_keys_and_themes(chromium: Browser, shared_instance: Instance) -> None:
         assert seen.complaints == []
 
 
+@ONCE
 @pytest.mark.parametrize("width", [320, 390, 768])
 def test_nothing_scrolls_sideways(chromium: Browser, shared_instance: Instance, width: int) -> None:
     with watched(chromium, shared_instance) as seen:
@@ -202,6 +209,7 @@ def test_nothing_scrolls_sideways(chromium: Browser, shared_instance: Instance, 
             assert overflow <= 0, path
 
 
+@ONCE
 def test_pages_work_without_scripts(chromium: Browser, shared_instance: Instance) -> None:
     with watched(chromium, shared_instance, java_script_enabled=False) as seen:
         page = seen.page

@@ -184,10 +184,10 @@ def test_a_step_that_blocks_the_loop_fails_after_its_attempts(world: World) -> N
 def test_runs_that_kill_their_worker_each_time_are_ended_and_nobody_else(world: World) -> None:
     world.start_workers()
     with ThreadPoolExecutor(8) as clients:
-        others = list(clients.map(lambda _: world.queue("chain", steps=5, seconds=1.0), range(400)))
+        others = list(clients.map(lambda _: world.queue("chain", steps=5, seconds=1.0), range(120)))
         # One from a thread, one from a task that its step has made.
         deadly = [world.queue("deadly", in_task=in_task) for in_task in (False, True)]
-        others += clients.map(lambda _: world.queue("chain", steps=5, seconds=1.0), range(100))
+        others += clients.map(lambda _: world.queue("chain", steps=5, seconds=1.0), range(30))
     world.wait_for_the_end(120.0)
     for run in deadly:
         failed = answer(world, run)
@@ -198,7 +198,7 @@ def test_runs_that_kill_their_worker_each_time_are_ended_and_nobody_else(world: 
         died = [event["alone"] for event in events_of(world, run, "worker_died")]
         assert died[0] is False
         assert died.count(True) == 3
-    assert Counter(answer(world, other)["status"] for other in others) == {"succeeded": 500}
+    assert Counter(answer(world, other)["status"] for other in others) == {"succeeded": 150}
     assert world.rows("SELECT count(*) FROM agents_run WHERE crashes > 0 AND workflow <> 'deadly'") == [(0,)]
     assert world.events_have_no_gaps()
 

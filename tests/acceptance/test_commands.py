@@ -8,8 +8,11 @@ import time
 import httpx
 import orjson
 import psutil
+import pytest
 
 from tests.instance import Instance, Process, wait_until
+
+ONCE = pytest.mark.once("the command line and its processes are what it is about")
 
 
 def said(process: Process) -> str:
@@ -39,6 +42,7 @@ def test_up_serves_restarts_what_dies_and_stops_all(instance: Instance) -> None:
     assert not any(child.is_running() for child in children)
 
 
+@ONCE
 def test_nothing_survives_a_killed_up(instance: Instance) -> None:
     up = start_up(instance)
     children = up.children()
@@ -47,6 +51,7 @@ def test_nothing_survives_a_killed_up(instance: Instance) -> None:
     wait_until(lambda: not [child for child in children if psutil.pid_exists(child.pid)], 40, "all children to end")
 
 
+@ONCE
 def test_an_occupied_port_is_named_at_once(instance: Instance) -> None:
     instance.start_web()
     refused = instance.run("up")
@@ -54,6 +59,7 @@ def test_an_occupied_port_is_named_at_once(instance: Instance) -> None:
     assert f"Port {instance.port} is in use" in refused.stderr
 
 
+@ONCE
 def test_first_link_is_printed_until_there_is_a_password(instance: Instance) -> None:
     assert instance.manage("prepare") == "", "the template's administrator has a password"
     script = "from agents.models import User; u = User.objects.get(); u.set_unusable_password(); u.save()"
@@ -74,6 +80,7 @@ def test_run_prints_the_result_and_exits_by_the_outcome(shared_instance: Instanc
     assert as_json.stderr == ""
 
 
+@ONCE
 def test_ctrl_c_detaches_and_the_run_goes_on(shared_instance: Instance) -> None:
     goal = "Wait 60 seconds"
     watching = shared_instance.start("run", "tool-agent", goal)
@@ -84,11 +91,13 @@ def test_ctrl_c_detaches_and_the_run_goes_on(shared_instance: Instance) -> None:
     assert "the run goes on" in said(watching)
 
 
+@ONCE
 def test_unknown_names_are_explained(shared_instance: Instance) -> None:
     assert "no workspace 'nowhere'" in shared_instance.run("run", "researcher", "x", "--workspace", "nowhere").stderr
     assert "no user 'nobody'" in shared_instance.run("token", "create", "--user", "nobody").stderr
 
 
+@ONCE
 def test_deploy_check_is_clean(instance: Instance) -> None:
     done = instance.run("check", "--deploy", "--fail-level", "WARNING", PUBLIC_URL="https://agents.example.org")
     assert done.returncode == 0, done.stderr

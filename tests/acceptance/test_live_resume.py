@@ -18,7 +18,7 @@ from websockets.typing import Origin
 from tests.instance import CHECKOUT, Instance, Process
 
 DROPS = 50
-EVENTS = 1500
+EVENTS = 1000
 RUNS = 4
 PATIENCE = 20.0
 

@@ -198,6 +198,7 @@ def test_a_form_is_answered_when_it_fits(office: Office) -> None:
     assert office.ended(run)["output"] == answer
 
 
+@pytest.mark.once("what a browser makes of a page is the same whatever the page was read from")
 @pytest.mark.browser
 @pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="no Chromium: apt-get install chromium")
 def test_a_run_stops_at_its_card_is_approved_with_edits_and_goes_on(chromium: Browser, office: Office) -> None:

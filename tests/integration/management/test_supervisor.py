@@ -15,12 +15,15 @@ from tests.instance import wait_until
 
 SUPERVISED = """
 import sys
+from agents.management import supervisor
 from agents.management.children import Program
-from agents.management.supervisor import Supervisor
 
-programs = [Program(f"part{n}", ["sh", "-c", script], {}, stage=n) for n, script in enumerate(sys.argv[2:])]
-sys.exit(Supervisor(programs, grace=float(sys.argv[1]), say=lambda text: print(text, flush=True)).run())
+supervisor.FIRST_PAUSE = float(sys.argv[2])
+programs = [Program(f"part{n}", ["sh", "-c", script], {}, stage=n) for n, script in enumerate(sys.argv[3:])]
+sys.exit(supervisor.Supervisor(programs, grace=float(sys.argv[1]), say=lambda text: print(text, flush=True)).run())
 """
+pytestmark = pytest.mark.once("no process of these has a database")
+
 WAITS = "trap 'exit 0' TERM; while :; do sleep 0.05; done"
 DEAF = "trap '' TERM; while :; do sleep 0.05; done"
 
@@ -28,10 +31,10 @@ DEAF = "trap '' TERM; while :; do sleep 0.05; done"
 class Supervised:
     """A supervisor over shell scripts, one stage each."""
 
-    def __init__(self, log: Path, *scripts: str, grace: float = 5.0) -> None:
+    def __init__(self, log: Path, *scripts: str, grace: float = 5.0, pause: float = 1.0) -> None:
         self.log = log
         with log.open("wb") as output:
-            command = [sys.executable, "-c", SUPERVISED, str(grace), *scripts]
+            command = [sys.executable, "-c", SUPERVISED, str(grace), str(pause), *scripts]
             self.process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
 
     @property
@@ -72,9 +75,8 @@ def test_the_dead_are_named_and_started_again(log: Path) -> None:
     assert supervised.process.wait(15) == 0
 
 
-@pytest.mark.slow
 def test_what_keeps_dying_takes_all_down(log: Path) -> None:
-    supervised = Supervised(log, WAITS, "exit 7")
+    supervised = Supervised(log, WAITS, "exit 7", pause=0.1)
     assert supervised.process.wait(40) == 1
     assert "part1" in supervised.said
     assert "exit code 7; 5 times within a minute, giving up" in supervised.said
