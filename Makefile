@@ -3,7 +3,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
-TEST_JOBS ?= 2
+# One more than a small machine has processors: many tests wait for processes, leases and clocks.
+TEST_JOBS ?= 3
 # Where Python is told to keep no compiled files, each of the hundreds of processes would compile the product anew.
 PYTEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -rs -n $(TEST_JOBS) --dist loadfile --no-loadscope-reorder
 

@@ -183,14 +183,19 @@ def test_what_must_not_be_repeated_is_asked_about(foundry: Foundry) -> None:
     assert len(foundry.pids("dangerous")) == 2
 
 
+NOTHING = "UPDATE agents_worker SET lease = lease"
+
+
 def silence(world: World, host: Process) -> None:
     """Stop all processes of a host but those of its tools; not in the midst of a write to the one file."""
     while True:
         os.killpg(host.pid, signal.SIGSTOP)
         with suppress(sqlite3.OperationalError):
-            world.change("UPDATE agents_worker SET lease = lease", patience=1.0)
+            world.change(NOTHING, patience=1.0)
             return
         os.killpg(host.pid, signal.SIGCONT)
+        # Stopped anew at once, it would never come to the end of its write.
+        world.change(NOTHING)
 
 
 def gives_up(host: Process) -> bool:
@@ -213,7 +218,7 @@ def test_a_host_that_is_killed_or_falls_silent_is_taken_over_from(foundry: Found
 
     # Silent for longer than its lease, while the process that it no longer sees to comes to its end.
     wait_until(lambda: foundry.hosts[host].children(), PATIENCE, "the host to be back")
-    run = foundry.smelt(("crunch", {"label": "late", "seconds": 4.0}))
+    run = foundry.smelt(("crunch", {"label": "late", "seconds": 6.0}))
     host = foundry.where(foundry.began("late"))
     stopped = foundry.hosts[host]
     silence(foundry, stopped)
