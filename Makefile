@@ -19,7 +19,7 @@ setup: $(STAMP) ## Make .venv with everything pinned
 up: setup ## Run the product: web, workers, everything
 	$(BIN)/agentsite up
 
-test: setup ## Run all tests on SQLite, then those with a database on PostgreSQL
+test: setup ## Run all tests on SQLite, then those where the database matters on PostgreSQL
 	env -u DATABASE_URL $(PYTEST) tests
 	$(BIN)/python -m tests.postgres -- $(PYTEST) tests/integration tests/acceptance tests/chaos
 

@@ -7,6 +7,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -88,7 +89,9 @@ def test_a_killed_cluster_and_a_new_one(world: World) -> None:
         wait_until(world.busy_pids, 20.0, "a busy worker")
         time.sleep(random.uniform(0.1, 1.0))
         for process in [*cluster.children(), cluster.pid]:
-            world.instance.kill(process)
+            # Those whose parent was killed before them may be gone already.
+            with suppress(ProcessLookupError):
+                world.instance.kill(process)
         cluster.popen.wait(10.0)
         marks.append(mark(world))
     world.start_workers()
