@@ -6,6 +6,7 @@ EngineError
 │   └── OutputInvalid     … because the model's answer does not fit what was asked for
 ├── Retryable             a step asks for another attempt
 ├── Permanent             a step says that another attempt is useless
+│   └── CapReached        … since it would go beyond what its tree of runs may take
 ├── NoEffect              an unsafe step says that it surely did nothing
 │   └── NeedsApproval     … since a person has to allow it first
 ├── Interrupted           an attempt was ended by a stop of its worker: not its fault
@@ -76,6 +77,13 @@ class Permanent(EngineError):
         super().__init__(message)
         self.type = type
         self.instead = ""
+
+
+class CapReached(Permanent):
+    """A cap is met: this run, or the tree of runs it belongs to, may take no more. The message says which."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, type(self).__name__)
 
 
 class NoEffect(EngineError):

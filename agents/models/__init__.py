@@ -12,6 +12,7 @@ from agents.models.process_call import ProcessCall
 from agents.models.run import ACTIVE, ENDED, Run, RunStatus, Wanted
 from agents.models.step import LargeOutcome, Partial, Step, StepStatus
 from agents.models.thread import BusyPolicy, Thread, ThreadMessage
+from agents.models.tree import Lane, Place, Tree
 from agents.models.user import LoginLink, User
 from agents.models.wait import Wait, WaitKind
 from agents.models.worker import Worker, WorkerState
@@ -33,12 +34,14 @@ __all__ = [
     "Delivery",
     "Document",
     "Inbox",
+    "Lane",
     "LargeOutcome",
     "LoginAttempt",
     "LoginLink",
     "Membership",
     "Partial",
     "Passage",
+    "Place",
     "ProcessCall",
     "Role",
     "Run",
@@ -49,6 +52,7 @@ __all__ = [
     "StepStatus",
     "Thread",
     "ThreadMessage",
+    "Tree",
     "User",
     "Wait",
     "WaitKind",

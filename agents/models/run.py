@@ -158,7 +158,19 @@ class Run(models.Model):
     input_tokens = models.BigIntegerField(default=0)
     output_tokens = models.BigIntegerField(default=0)
     cost_microusd = models.BigIntegerField(default=0)
-    budget = models.JSONField(null=True, blank=True)
+    budget = models.JSONField(
+        null=True, blank=True, help_text="The caps of the run's tree that were set, by their names; a copy in each run."
+    )
+    deadline_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the run is ended whatever it does; what it starts ends no later."
+    )
+    held = models.BooleanField(
+        default=False, db_default=False, help_text="Paused by the pause of a run above it, not by itself."
+    )
+    concurrency_key = models.CharField(max_length=100, blank=True, db_default="")
+    concurrency_most = models.PositiveIntegerField(
+        null=True, blank=True, help_text="How many runs of this concurrency key may be at work at once."
+    )
 
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+", db_index=False
@@ -186,6 +198,11 @@ class Run(models.Model):
             models.Index(fields=("forked_from",), name="run_forks", condition=Q(forked_from__isnull=False)),
             models.Index(fields=("workspace", "-id"), name="run_failed", condition=Q(status="failed")),
             models.Index(fields=("workspace", "-id"), name="run_waiting", condition=Q(status="waiting")),
+            models.Index(
+                fields=("deadline_at",),
+                name="run_deadline",
+                condition=Q(deadline_at__isnull=False, finished_at__isnull=True),
+            ),
         )
         constraints = (
             models.CheckConstraint(condition=Q(status__in=RunStatus.values), name="run_status_known"),

@@ -33,6 +33,16 @@ class Workspace(models.Model):  # type: ignore[django-manager-missing]  # knox, 
     approval_hours = models.PositiveIntegerField(
         "hours until an undecided call is refused", default=72, validators=(MinValueValidator(1),)
     )
+    caps = models.JSONField(
+        default=dict, blank=True, help_text="Of each tree of runs: steps, depth, children, seconds, tokens, usd."
+    )
+    max_running = models.PositiveIntegerField(
+        "runs at work at once",
+        null=True,
+        blank=True,
+        validators=(MinValueValidator(1),),
+        help_text="Empty: as many as the workers have room for.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
