@@ -14,10 +14,11 @@ its n-th committed batch, `crash_when` as soon as a condition holds, and lets it
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor as FutureExecutor
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +26,7 @@ from uuid_utils.compat import uuid7
 
 from agents.engine.asking import Verdict, answer_name, answer_token
 from agents.engine.canonical import JSON, decode, encode
+from agents.engine.caps import NOTHING, Caps
 from agents.engine.clock import ManualClock
 from agents.engine.context import Context
 from agents.engine.errors import Permanent, UnknownWorkflow
@@ -32,8 +34,9 @@ from agents.engine.execution import Execution
 from agents.engine.journal.journal import Journal, Lease
 from agents.engine.journal.memory import MemoryRun, MemoryStore
 from agents.engine.journal.transitions import wake
+from agents.engine.ledger import Decide, Ledger
 from agents.engine.marks import Marks
-from agents.engine.messages import Reply, ToolResult
+from agents.engine.messages import Reply, ToolResult, Usage
 from agents.engine.ports import (
     AgentConfig,
     CallInfo,
@@ -68,6 +71,8 @@ class ScriptedModel:
     def __init__(self, replies: Iterable[Reply | str | Exception] = ()) -> None:
         self.replies = list(replies)
         self.requests: list[ModelRequest] = []
+        self.most = Usage(0, 0, 0)
+        """What each call is taken to need at most."""
 
     async def respond(self, request: ModelRequest, stream: Callable[[str], None]) -> Reply:
         self.requests.append(request)
@@ -82,6 +87,9 @@ class ScriptedModel:
             reply = Reply("assistant", reply, model=request.model)
         stream(reply.text)
         return reply
+
+    async def at_most(self, request: ModelRequest) -> Usage:
+        return self.most
 
     async def aclose(self) -> None:
         """Nothing is open."""
@@ -185,6 +193,7 @@ class WorkflowTest:
         self.ports = Ports(model or ScriptedModel(), tools or ScriptedTools(), _NoPartials(), _MemoryArtifacts())
         self.marks = Marks()
         self.starts = Starts()
+        self.ledger = Ledger(self._exchange)
         self.agent = agent
         self.agents = {one.config.name: one for one in agents}
         self.journal = self._new_journal()
@@ -205,12 +214,20 @@ class WorkflowTest:
         """Run a workflow until it ends or waits for something other than time."""
         return self.resume(self.queue(workflow, input), crash_after=crash_after, crash_when=crash_when)
 
-    def queue(self, workflow: WorkflowFunction | str, input: JSON = None) -> UUID:
-        """Queue a run without running it."""
+    def queue(
+        self,
+        workflow: WorkflowFunction | str,
+        input: JSON = None,
+        *,
+        budget: Mapping[str, float] | None = None,
+    ) -> UUID:
+        """Queue a run without running it; `budget` are caps of its tree."""
         name = workflow if isinstance(workflow, str) else workflow.__qualname__
         if not isinstance(workflow, str):
             self._functions[name] = workflow
-        child = ChildRecord(uuid7(), Target(name), "", encode(input), 0, self.clock.now())
+        now, seconds = self.clock.now(), Caps.of(budget).seconds
+        deadline = None if seconds is None else now + timedelta(seconds=seconds)
+        child = ChildRecord(uuid7(), Target(name), "", encode(input), 0, now, budget=budget, deadline_at=deadline)
         self.store.add_run(child)
         return child.id
 
@@ -283,6 +300,9 @@ class WorkflowTest:
 
     async def breathe(self) -> None:
         """A test has the loop for itself."""
+
+    async def _exchange(self, tree: UUID, decide: Decide) -> None:
+        decide(self.store.taken(tree), NOTHING)
 
     def _new_journal(self) -> Journal:
         return Journal(self.store, 1, _Inline(), self.clock, on_lost=self._on_lost)

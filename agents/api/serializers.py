@@ -15,6 +15,7 @@ from agents.models import ApprovalKind, ApprovalPolicy, ApprovalStatus, Run, Run
 
 MAX_TAGS = 20
 MAX_INT64 = 2**63 - 1
+MAX_CAP = 10**12
 
 
 @extend_schema_field(OpenApiTypes.ANY)
@@ -65,6 +66,19 @@ def show_run(run: Run) -> dict[str, Any]:
     return shown
 
 
+class BudgetForm(StrictSerializer):
+    """Caps of a run and of all that it starts. They can only be lower than those of the agent and the workspace."""
+
+    steps = serializers.IntegerField(required=False, min_value=0, max_value=MAX_CAP)
+    depth = serializers.IntegerField(
+        required=False, min_value=0, max_value=MAX_CAP, help_text="How deep sub-runs may be nested."
+    )
+    children = serializers.IntegerField(required=False, min_value=0, max_value=MAX_CAP, help_text="Sub-runs in all.")
+    seconds = serializers.FloatField(required=False, min_value=0, max_value=MAX_CAP)
+    tokens = serializers.IntegerField(required=False, min_value=0, max_value=MAX_CAP)
+    usd = serializers.FloatField(required=False, min_value=0, max_value=MAX_CAP, help_text="Money, in US dollars.")
+
+
 class NewRun(StrictSerializer):
     """What to run: an agent, or a workflow by its name."""
 
@@ -76,6 +90,7 @@ class NewRun(StrictSerializer):
         child=serializers.CharField(max_length=50), required=False, default=list, max_length=MAX_TAGS
     )
     not_before = serializers.DateTimeField(required=False, allow_null=True, default=None)
+    budget = BudgetForm(required=False, allow_null=True, default=None)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if bool(attrs.get("agent")) == bool(attrs.get("workflow")):
@@ -124,6 +139,8 @@ class RunOut(serializers.Serializer[Any]):
     output_tokens = serializers.IntegerField()
     cost_microusd = serializers.IntegerField()
     last_event = serializers.IntegerField()
+    budget = AnyJSON(help_text="The caps of the run's tree that were set, by name.")
+    deadline_at = Moment(allow_null=True, help_text="When the run is ended whatever it does.")
     created_at = Moment()
     started_at = Moment(allow_null=True)
     finished_at = Moment(allow_null=True)

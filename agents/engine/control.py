@@ -7,6 +7,7 @@ worker is moved here, under the lock of its row. Each function is one short tran
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,6 +15,7 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
 from agents.engine.canonical import JSON, decode, encode, recorded
+from agents.engine.caps import Caps
 from agents.engine.database_clock import database_now
 from agents.engine.journal.store import child_outcome
 from agents.engine.journal.transitions import concerns, is_due, met
@@ -161,9 +163,18 @@ def retry(run_id: UUID, *, by: str) -> list[str]:
         Step.objects.filter(run_id=run.id, key__in=keys, superseded=False).update(superseded=True)
         run.status, run.reason, run.error, run.finished_at, run.wanted = RunStatus.QUEUED, "retried", None, None, ""
         run.suspect, run.crashes = False, 0
+        run.deadline_at = _new_deadline(run)
         log(run, "run_retried", {"by": by, "superseded": keys})
         save(run)
     return keys
+
+
+def _new_deadline(run: Run) -> datetime | None:
+    """Give a retried run its time anew; below another run, what is left of that one's."""
+    if run.parent_id is not None:
+        return Run.objects.values_list("deadline_at", flat=True).get(pk=run.parent_id)
+    seconds = Caps.of(run.budget).seconds
+    return None if seconds is None else database_now() + timedelta(seconds=seconds)
 
 
 def _take_end_back(run: Run, parent_id: UUID) -> None:
@@ -229,10 +240,11 @@ def _cancel_one(run: Run, by: str) -> bool:
 
 
 def end_as_failed(run: Run, error: dict[str, JSON]) -> None:
-    """End a run whose worker is gone, under the lock of its row; its open steps were interrupted."""
+    """End a run that no worker has (any more), under the lock of its row; its open steps were interrupted."""
     now = database_now()
     _interrupt(Step.objects.filter(run_id=run.id))
     ProcessCall.objects.filter(run_id=run.id).delete()
+    Wait.objects.filter(run_id=run.id).delete()
     log(run, "run_failed", {"error": error})
     run.status, run.reason, run.error = RunStatus.FAILED, f"failed: {error['message']}"[:300], error
     run.worker_id, run.wanted, run.finished_at, run.suspect = None, Wanted.NONE, now, False
@@ -274,6 +286,7 @@ def _make_good(run: Run) -> None:
         input={"run": str(run.id), "input": run.input},
         tainted=run.tainted,
         tools=run.tools,
+        budget=run.budget,
         priority=run.priority,
         rank=next_rank(run.workspace_id, now, run.priority),
         source="run",
@@ -375,5 +388,5 @@ def log(run: Run, kind: str, data: JSON) -> None:
 def save(run: Run) -> None:
     """Write what this module changes of a run, and tell who listens."""
     fields = ("status", "reason", "wanted", "wakes", "last_event", "error", "finished_at", "suspect", "crashes")
-    run.save(update_fields=(*fields, "worker", "epoch"))
+    run.save(update_fields=(*fields, "worker", "epoch", "held", "deadline_at"))
     announce(queue=True, live=True)

@@ -13,8 +13,9 @@ from agents.engine.errors import Sealed
 from agents.engine.messages import ToolResult
 from agents.engine.origins import COPIED
 from agents.engine.plans import Plan
-from agents.engine.recording import fail_step, finish_step, log_step, update_step, with_entry
+from agents.engine.recording import drop_call, fail_step, finish_step, log_step, update_step, with_entry
 from agents.engine.records import StepRecord, WaitRecord
+from agents.engine.scope import is_superseded_with
 
 if TYPE_CHECKING:
     from agents.engine.execution import Execution
@@ -79,12 +80,27 @@ async def reconsider(x: Execution, key: str, plan: Plan, record: StepRecord) -> 
         await x.commit()
         return record
     if choice == "rerun":
-        x.run_again_from(record)
+        run_again_from(x, record)
         raise Sealed
     failure = {"type": "WorkflowChanged", "message": "The workflow changed at this step and a person gave up on it."}
     record = fail_step(x, record, failure)
     await x.commit()
     return record
+
+
+def run_again_from(x: Execution, record: StepRecord) -> None:
+    """Set a step and what followed it aside, and leave: the next worker runs the code from there."""
+    after = record.finished_at or record.started_at
+    keys = [
+        key
+        for key, step in x.steps.items()
+        if key == record.key or (step.started_at > after and is_superseded_with(key, record.key))
+    ]
+    x.change().superseded += keys
+    for key in keys:
+        drop_call(x, key)
+    x.log("run_retried", {"superseded": keys})
+    x.give_back(f"run again from {record.key}")
 
 
 def _outcome(record: StepRecord, told: JSON) -> JSON:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from agents.engine.caps import Caps
 from agents.engine.errors import Permanent
 from agents.engine.ports import AgentConfig, SubAgent
 from agents.engine.records import Target
@@ -36,7 +37,7 @@ def resolve_target(workspace_id: int, name: str) -> Target:
     """Give what a run of this agent, or else of this workflow, executes; raises Permanent for an unknown name."""
     agent = Agent.objects.filter(workspace_id=workspace_id, name=name, archived_at=None).first()
     if agent is not None and agent.current is not None:
-        return Target(agent.current.workflow, agent.current.pk)
+        return Target(agent.current.workflow, agent.current.pk, Caps.of(agent.current.caps).seconds)
     if name in known_workflows():
         return Target(name)
     raise Permanent(f"There is no agent and no workflow named {name!r} here.", "UnknownTarget")

@@ -32,6 +32,7 @@ from agents.engine.registry import find_workflow
 from agents.engine.scope import current_scope
 from agents.engine.stepping import Starts
 from agents.engine.sweeping import Sweeper
+from agents.engine.tree_keeping import TreeKeeper
 from agents.engine.worker_settings import WorkerSettings
 from agents.engine.worker_threads import WorkerThreads
 
@@ -77,6 +78,8 @@ class Driver:
         self._membership = Membership(
             settings, threads, journal, self.clock, queue=queue, held=self._held, abandon=self._abandon
         )
+        self._trees = TreeKeeper(threads, lambda: self.worker_id, self.executions)
+        self.ledger = self._trees.ledger
         self._sweeper = Sweeper(
             threads,
             queue=queue,
@@ -131,6 +134,7 @@ class Driver:
             self._claim_forever(),
             self._watch_forever(),
             self._membership.beat_forever(),
+            self._trees.oversee_forever(),
             sweeping,
         ]
 
@@ -224,6 +228,7 @@ class Driver:
         execution = self._hold(Execution(run, self, await self._agent(run.agent_version_id), history))
         if self.is_draining:
             execution.drain()
+        self._trees.greet(execution)
         self._spawn(self._drive(execution))
         if run.is_suspect:
             self._spawn(self._try_suspect(execution))

@@ -63,8 +63,8 @@ def cancelled(x: Execution) -> Change:
     if handler := cancel_handler(x.claimed.workflow):
         input = encode({"run": x.id, "input": x.input})
         target = Target(handler, x.claimed.agent_version_id)
-        given = (x.is_tainted, tools_for_children(x))
-        change.children.append(ChildRecord(uuid7(), target, ON_CANCEL, input, x.claimed.priority, x.stamp(), *given))
+        given = (x.is_tainted, tools_for_children(x), x.meter.budget if x.meter is not None else None)
+        change.children.append(ChildRecord(uuid7(), target, ON_CANCEL, input, x.priority, x.stamp(), *given))
     return change
 
 

@@ -18,16 +18,16 @@ from agents.engine.branches import Branches
 from agents.engine.call_records import CallsChange
 from agents.engine.canonical import JSON, decode, encode
 from agents.engine.endings import cancelled, failed, parked, released, succeeded
-from agents.engine.errors import LeaseLost, Sealed
+from agents.engine.errors import CapReached, LeaseLost, Sealed
 from agents.engine.handover import token_of
 from agents.engine.host import Host
 from agents.engine.journal.store import Unwritable
 from agents.engine.marks import mark_of
+from agents.engine.metering import meter_of, out_of_time
 from agents.engine.origins import beginning_of
 from agents.engine.permitting import tools_of
 from agents.engine.plans import OpenStep
 from agents.engine.ports import AgentConfig
-from agents.engine.recording import drop_call
 from agents.engine.records import (
     Change,
     Claimed,
@@ -38,7 +38,7 @@ from agents.engine.records import (
     StepRecord,
     WaitRecord,
 )
-from agents.engine.scope import Scope, is_superseded_with
+from agents.engine.scope import Scope
 from agents.engine.trust_records import TrustChange
 from agents.engine.waiting import Waiting
 
@@ -63,10 +63,12 @@ class Execution:
         self.tools = tools_of(claimed, agent)
         self.agent = agent if agent is None or claimed.tools is None else replace(agent, tools=self.tools or ())
         self.is_tainted = claimed.tainted
+        self.priority = claimed.priority
         self.id = claimed.id
         self.lease = (claimed.id, claimed.epoch)
         self.steps: dict[str, StepRecord] = history.steps if history else {}
         self.seed, self.began_at = beginning_of(claimed, self.steps)
+        self.meter = meter_of(self, self.agent)
         self.open: dict[str, OpenStep] = {}
         self.mark = mark_of(claimed.id)
         self.branches = Branches(self._went_idle, host.marks, self.mark)
@@ -83,6 +85,8 @@ class Execution:
         self._gates: list[asyncio.Future[None]] = []
         self._signal = asyncio.Event()
         self._linger_until = 0.0
+        self._stopped: CapReached | None = None
+        self._deadline: asyncio.TimerHandle | None = None
         self._last_stamp = max((s.finished_at or s.started_at for s in self.steps.values()), default=claimed.created_at)
         self._main: asyncio.Task[Any] | None = None
         self.calls: dict[str, UUID] = {}
@@ -103,6 +107,10 @@ class Execution:
         """Drive the run, whose coroutine `begin` makes, until it leaves this worker."""
         if self.wanted:
             self._heed_wanted()
+        if (until := self.claimed.deadline_at) is not None:
+            self._deadline = asyncio.get_running_loop().call_later(
+                max(0.0, (until - self.host.clock.now()).total_seconds()), lambda: self.stop_at(out_of_time(until))
+            )
         self.log("run_started", {"worker": self.host.journal.worker_id, "epoch": self.claimed.epoch})
         self._main = self.branches.start(begin(self), Scope("", self.began_at))
         self._main.add_done_callback(lambda task: self._signal.set())
@@ -118,6 +126,10 @@ class Execution:
             return True
         if self.wanted == "cancel":
             return await self._cancel()
+        if self._stopped is not None:
+            self._drop()
+            await self._end(failed(self, self._stopped))
+            return True
         if self._main.done():
             return await self._finish(self._main)
         if self._give_back_reason:
@@ -216,6 +228,10 @@ class Execution:
         self.sealed = True
         self.waiting.disarm()
         self.branches.cancel()
+        if self._deadline is not None:
+            self._deadline.cancel()
+        if self.meter is not None:
+            self.meter.close()
 
     async def park_unstarted(self, wait: WaitRecord) -> None:
         """Let the run wait, or end as cancelled, without having started its coroutine."""
@@ -262,24 +278,15 @@ class Execution:
         self.hold = "drain"
         self._signal.set()
 
+    def stop_at(self, cap: CapReached) -> None:
+        """End the run as failed: it may take no more. What it executes is interrupted."""
+        self._stopped = self._stopped or cap
+        self._signal.set()
+
     def give_back(self, reason: str = "worker stopped") -> None:
         """Leave now: steps that still run are interrupted."""
         self._give_back_reason = reason
         self._signal.set()
-
-    def run_again_from(self, record: StepRecord) -> None:
-        """Set a step and what followed it aside, and leave: the next worker runs the code from there."""
-        after = record.finished_at or record.started_at
-        keys = [
-            key
-            for key, step in self.steps.items()
-            if key == record.key or (step.started_at > after and is_superseded_with(key, record.key))
-        ]
-        self.change().superseded += keys
-        for key in keys:
-            drop_call(self, key)
-        self.log("run_retried", {"superseded": keys})
-        self.give_back(f"run again from {record.key}")
 
     def _heed_wanted(self) -> None:
         if self.hold != "drain":
@@ -303,6 +310,7 @@ class Execution:
             if message.name == LOG_MESSAGE:
                 # Only the lease holder writes the log; others leave what they have to say here.
                 kind, data = decode(message.data)
+                self.priority = data.get("priority", self.priority)
                 self.log(kind, data)
                 self.change().consumed.append(message.id)
 
@@ -319,8 +327,8 @@ class Execution:
 
     @property
     def is_open(self) -> bool:
-        """Whether new steps may start at once, so that there is no need to wait at the gate."""
-        return not (self.hold or self.sealed or self.wanted == "cancel")
+        """Whether new steps may start at once: there is no need to wait at the gate, or to ask what may be taken."""
+        return not (self.hold or self.sealed or self.wanted == "cancel" or self.meter is not None)
 
     async def gate(self) -> None:
         """Let nothing new start while the run is paused or its worker stops, or ever again once it is cancelled."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
 from agents.engine.clock import Clock
+from agents.engine.ledger import Ledger
 from agents.engine.marks import Marks
 from agents.engine.ports import Ports, SubAgent
 from agents.engine.records import History, Target
@@ -27,6 +28,7 @@ class Host(Protocol):
     ports: Ports
     marks: Marks
     starts: Starts
+    ledger: Ledger
     lease_seconds: float
     short_pause: float
     linger: float

@@ -31,12 +31,16 @@ Exchange = Callable[[UUID, Decide], Awaitable[None]]
 
 @dataclass(slots=True)
 class Ask:
-    """A run wants so much for one of its steps, of the caps of `whose`; of steps it may get fewer, at least one."""
+    """A run wants so much for one of its steps, of the caps of `whose`; of steps it may get fewer, at least one.
+
+    `unrecorded` is what it has taken although its row does not say so.
+    """
 
     run_id: UUID
     key: str
     caps: Caps
     wanted: Amounts
+    unrecorded: Amounts
     whose: str
     answer: asyncio.Future[Amounts]
 
@@ -48,7 +52,8 @@ class _Book:
     holds: dict[tuple[UUID, str], Amounts] = field(default_factory=dict)
     asks: list[Ask] = field(default_factory=list)
     is_stale: bool = False
-    news: asyncio.Event = field(default_factory=asyncio.Event)
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    freed: asyncio.Event = field(default_factory=asyncio.Event)
     serving: asyncio.Task[None] | None = None
 
     def held(self) -> Amounts:
@@ -63,15 +68,25 @@ class Ledger:
         self._books: dict[UUID, _Book] = {}
 
     async def take(
-        self, tree: UUID, caps: Caps, run_id: UUID, key: str, wanted: Amounts, *, whose: str = "this tree of runs"
+        self,
+        tree: UUID,
+        caps: Caps,
+        run_id: UUID,
+        key: str,
+        wanted: Amounts,
+        *,
+        unrecorded: Amounts = NOTHING,
+        whose: str = "this tree of runs",
     ) -> Amounts:
         """Reserve, waiting as long as others hold what may be left; raises CapReached when a cap is used up.
 
         What was reserved under the same key before is replaced.
         """
         book = self._books.setdefault(tree, _Book())
-        ask = Ask(run_id, key, caps, wanted, whose, asyncio.get_running_loop().create_future())
+        ask = Ask(run_id, key, caps, wanted, unrecorded, whose, asyncio.get_running_loop().create_future())
         book.asks.append(ask)
+        book.asked.set()
+        book.freed.set()
         self._wake(tree, book)
         return await ask.answer
 
@@ -83,19 +98,21 @@ class Ledger:
         elif book.holds.pop((run_id, key), None) is None:
             is_less = False
         if is_less:
-            book.is_stale = True
-            self._wake(tree, book)
+            self._is_freed(tree, book)
 
     def forget(self, tree: UUID, run_id: UUID) -> None:
         """Let go of all that a run holds: it has left this process."""
         if book := self._books.get(tree):
             book.holds = {name: held for name, held in book.holds.items() if name[0] != run_id}
             book.asks = [ask for ask in book.asks if ask.run_id != run_id]
-            book.is_stale = True
-            self._wake(tree, book)
+            self._is_freed(tree, book)
+
+    def _is_freed(self, tree: UUID, book: _Book) -> None:
+        book.is_stale = True
+        book.freed.set()
+        self._wake(tree, book)
 
     def _wake(self, tree: UUID, book: _Book) -> None:
-        book.news.set()
         if book.serving is None:
             book.serving = asyncio.get_running_loop().create_task(self._serve(tree, book))
 
@@ -103,13 +120,14 @@ class Ledger:
         """Exchange as long as somebody asks or something was let go of."""
         try:
             while book.asks or book.is_stale:
-                book.news.clear()
                 if not book.asks:
                     # Who lets go of something mostly asks for more at once: then one exchange does for both.
-                    await _wait(book.news, AGAIN)
+                    await _wait(book.asked, AGAIN)
+                book.asked.clear()
+                book.freed.clear()
                 await self._serve_once(tree, book)
-                if book.asks:
-                    await _wait(book.news, AGAIN)
+                if book.asks and not book.asked.is_set():
+                    await _wait(book.freed, AGAIN)
         finally:
             book.serving = None
             if not (book.holds or book.asks) and self._books.get(tree) is book:
@@ -157,13 +175,15 @@ def decide(asks: Sequence[Ask], spent_so_far: Amounts, held: Amounts) -> list[Am
     """
     answers: list[Amounts | str | None] = []
     for ask in asks:
-        if kind := spent(_wanted(ask), spent_so_far):
-            answers.append(in_words(kind, ask.caps, spent_so_far, ask.whose))
-        elif spent(_wanted(ask), spent_so_far.plus(held)):
+        gone = spent_so_far.plus(ask.unrecorded)
+        if kind := spent(_wanted(ask), gone):
+            answers.append(in_words(kind, ask.caps, gone, ask.whose))
+        elif spent(_wanted(ask), gone.plus(held)):
             answers.append(None)
         else:
-            answers.append(_granted(ask, spent_so_far.plus(held)))
-            held = held.plus(_granted(ask, spent_so_far.plus(held)))
+            granted = _granted(ask, gone.plus(held))
+            answers.append(granted)
+            held = held.plus(granted)
     return answers
 
 
@@ -192,8 +212,7 @@ def total(amounts: Iterable[Amounts]) -> Amounts:
     return result
 
 
-async def _wait(news: asyncio.Event, seconds: float) -> None:
+async def _wait(event: asyncio.Event, seconds: float) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
-            await news.wait()
-    news.clear()
+            await event.wait()

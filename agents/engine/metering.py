@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from agents.engine.execution import Execution
     from agents.engine.ports import AgentConfig
-    from agents.engine.records import Claimed, StepRecord, Target
+    from agents.engine.records import StepRecord, Target
 
 BLOCK = 50
 """Steps that are reserved at once, at most."""
@@ -52,12 +52,19 @@ class Account:
         if capped != NOTHING:
             await self.ledger.take(self.id, self.caps, self.run_id, key, capped, whose=self.whose)
 
-    async def step(self) -> None:
-        """Take one step, of a block that was reserved; raises CapReached."""
+    async def step(self, failed: int) -> None:
+        """Take one step, of a block that was reserved; raises CapReached. Those that `failed` count for the run."""
         async with self.asking:
             if self.left <= 0:
-                wanted = Amounts(steps=BLOCK)
-                granted = await self.ledger.take(self.id, self.caps, self.run_id, LEFT, wanted, whose=self.whose)
+                granted = await self.ledger.take(
+                    self.id,
+                    self.caps,
+                    self.run_id,
+                    LEFT,
+                    Amounts(steps=BLOCK),
+                    unrecorded=Amounts(steps=failed),
+                    whose=self.whose,
+                )
                 self.left = granted.steps
             self.left -= 1
 
@@ -93,7 +100,7 @@ class Meter:
         """Take a step; raises CapReached."""
         capped = [account for account in self._accounts if account.caps.steps is not None]
         for account in capped:
-            await account.step()
+            await account.step(self._failed)
         if capped:
             self._begun.add(key)
             self._used += 1
@@ -101,9 +108,9 @@ class Meter:
             if self._trimming is None:
                 self._trim_later()
 
-    async def think(self, key: str, estimate: Usage) -> None:
+    async def think(self, key: str, most: Usage) -> None:
         """Reserve what a call of a model takes at most; raises CapReached, also for a price that nobody knows."""
-        tokens, cost = estimate.input_tokens + estimate.output_tokens, estimate.cost_microusd
+        tokens, cost = most.input_tokens + most.output_tokens, most.cost_microusd
         for account in self._accounts:
             if account.caps.microusd is not None and cost is None:
                 raise CapReached(
@@ -139,7 +146,7 @@ class Meter:
     def _write(self, *, is_less: bool) -> None:
         for account in self._accounts:
             if account.caps.steps is not None:
-                account.write(len(self._begun) + self._failed, is_less=is_less)
+                account.write(len(self._begun), is_less=is_less)
 
     def _trim_later(self) -> None:
         self._trimming = asyncio.get_running_loop().call_later(IDLE, self._trim, self._used)
@@ -175,7 +182,7 @@ async def take_step(x: Execution, key: str) -> None:
     try:
         await x.meter.step(key)
     except CapReached as reached:
-        x.stop_at(reached)
+        x.stop_at(reached.with_traceback(None))
         raise Sealed from None
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from agents.engine.canonical import JSON
 from agents.engine.errors import Permanent
-from agents.engine.messages import Message, Reply, ToolResult
+from agents.engine.messages import Message, Reply, ToolResult, Usage
 from agents.engine.retry import Retry
 
 DELEGATE_TO = "delegate_to_"
@@ -176,6 +176,13 @@ class ModelPort(Protocol):
         """Ask the model once, after `request.info.begin`. Text is handed to `stream` as it comes.
 
         Raises Retryable for what may pass, Permanent for what will not.
+        """
+        ...
+
+    async def at_most(self, request: ModelRequest) -> Usage:
+        """Give the most that the request will take, as far as can be told: where caps hold, so much is reserved.
+
+        A cost of None says that nobody knows the price. Raises as `respond` does for a request that can't be made.
         """
         ...
 

@@ -5,6 +5,7 @@ Times are aware datetimes (UTC); texts named `…_text` or typed `str | None` be
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -152,17 +153,19 @@ class WaitRecord:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a sub-run executes: a workflow, for an agent version or without an agent."""
+    """What a sub-run executes: a workflow, for an agent version or without an agent; `seconds` are the agent's cap."""
 
     workflow: str
     agent_version_id: int | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ChildRecord:
     """A sub-run to be queued. `input` is JSON text.
 
-    `tainted` and `tools`, the JSON text of a list of names or None, it has from its parent.
+    `tainted`, `tools`, the JSON text of a list of names or None, and `budget`, the caps of its tree, it has from its
+    parent.
     """
 
     id: UUID
@@ -173,6 +176,8 @@ class ChildRecord:
     created_at: datetime
     tainted: bool = False
     tools: str | None = None
+    budget: Mapping[str, Any] | None = None
+    deadline_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +203,7 @@ class LargeRecord:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A run that was handed to this worker, with what its row says. `input` and `tools` are JSON texts."""
+    """A run that was handed to this worker, with what its row says. `input`, `tools`, `budget` are JSON texts."""
 
     id: UUID
     epoch: int
@@ -218,6 +223,10 @@ class Claimed:
     is_suspect: bool = False
     tainted: bool = False
     tools: str | None = None
+    budget: str | None = None
+    deadline_at: datetime | None = None
+    concurrency_key: str = ""
+    concurrency_most: int | None = None
 
     @property
     def is_fresh(self) -> bool:

@@ -27,6 +27,7 @@ from agents.engine.errors import (
 )
 from agents.engine.journal.store import Unwritable
 from agents.engine.marks import blocked_name, step_mark
+from agents.engine.metering import take_step
 from agents.engine.plans import NEXT, Attempt, Executor, OpenStep, Plan
 from agents.engine.recording import (
     fail_step,
@@ -73,6 +74,8 @@ async def perform(x: Execution, scope: Scope, plan: Plan, execute: Executor) -> 
         finally:
             scope.mark = outside
             x.host.marks.put(outside)
+            if x.meter is not None:
+                x.meter.settle(key)
     scope.saw(record.finished_at)
     return key, await outcome_of(x, record)
 
@@ -80,6 +83,8 @@ async def perform(x: Execution, scope: Scope, plan: Plan, execute: Executor) -> 
 async def _execute(x: Execution, key: str, plan: Plan, execute: Executor, record: StepRecord | None) -> StepRecord:
     if not x.is_open:
         await x.gate()
+        if record is None:
+            await take_step(x, key)
     if blocked := x.waiting.early(blocked_name(key)):
         record = await _after_blocks(x, blocked, record or new_step(x, key, plan), plan)
         if record.is_done:

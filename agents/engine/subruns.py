@@ -15,6 +15,8 @@ from uuid_utils.compat import uuid7
 from agents.engine.canonical import JSON, decode, digest, encode
 from agents.engine.deciding import reconsider
 from agents.engine.endings import tools_for_children
+from agents.engine.errors import CapReached
+from agents.engine.metering import deadline_for_child, take_child
 from agents.engine.plans import Plan
 from agents.engine.recording import fail_step, finish_step, log_step, outcome_of, record_step
 from agents.engine.records import ChildRecord, StepRecord, Target, WaitRecord
@@ -71,9 +73,18 @@ async def start(x: Execution, scope: Scope, target: str, input: JSON, workflow: 
     if record is not None:
         if record.digest != plan.digest:
             record = await reconsider(x, key, plan, record)
-        known = decode(record.input)["run"] if record.input else UUID(int=0)
+        known = decode(record.input).get("run") if record.input else UUID(int=0)
+        if known is None:
+            await outcome_of(x, record)  # No cap let it start: this raises the same again.
         return SubRun(x, scope, key, UUID(str(known)))
     await x.gate()
+    try:
+        await take_child(x, key)
+    except CapReached as reached:
+        refused = Plan(plan.kind, plan.name, plan.title, plan.digest, lambda: {"input": input})
+        record = fail_step(x, record_step(x, key, refused), {"type": reached.type, "message": str(reached)})
+        await x.commit()
+        await outcome_of(x, record)
     resolved = await x.host.resolve_target(x.claimed.workspace_id, target)
     if workflow:
         resolved = Target(workflow, resolved.agent_version_id)
@@ -88,12 +99,18 @@ async def start(x: Execution, scope: Scope, target: str, input: JSON, workflow: 
             target=resolved,
             parent_key=key,
             input=encode(input),
-            priority=x.claimed.priority if priority is None else priority,
+            priority=x.priority if priority is None else priority,
             created_at=record.started_at,
             tainted=x.is_tainted,
             tools=tools_for_children(x),
+            budget=x.meter.budget if x.meter is not None else None,
+            deadline_at=deadline_for_child(x, resolved, record.started_at),
         )
     )
+    if x.meter is not None:
+        # From its insert on it is counted with the tree, and reserved no more.
+        await x.commit()
+        x.meter.settle(key)
     return SubRun(x, scope, key, id)
 
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import partial
 from uuid import UUID
 
-from agents.engine import control, leases, reaping, verdicts, waking
+from agents.engine import control, leases, reaping, trees, verdicts, waking
 from agents.engine.journal.store import Unavailable
 from agents.engine.outages import outages
 from agents.engine.registry import known_workflows
@@ -85,6 +85,7 @@ class Sweeper:
         expired, next_expiry = await once(verdicts.expire_due)
         turns = await once(give_turns)
         self._awaited = turns.awaited
+        await once(trees.end_overdue)
         claimable = await once(lambda: waking.wake_for_workflows(known_workflows()))
         upcoming = [due for due in (woken.next_due, next_expiry) if due is not None]
         return queued + woken.queued + expired + turns.given + claimable, min(upcoming, default=None)

@@ -140,6 +140,8 @@ async def _perform(
 ) -> tuple[str, JSON]:
     async def execute(attempt: Attempt) -> Reply:
         asks = request(_asked_now(x.steps[attempt.key], models), attempt)
+        if x.meter is not None:
+            await x.meter.think(attempt.key, await x.host.ports.model.at_most(asks))
         reply = await x.host.ports.model.respond(asks, attempt.stream)
         attempt.usage = reply.usage
         return reply

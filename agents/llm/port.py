@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 from agents.engine.canonical import message_of
 from agents.engine.errors import Permanent, Retryable
-from agents.engine.measuring import estimate
-from agents.engine.messages import Reply
+from agents.engine.measuring import estimate, estimate_text
+from agents.engine.messages import Reply, Usage
 from agents.engine.ports import CallInfo, ModelRequest
 from agents.engine.thinking import LONG_WAIT
 from agents.engine.worker_threads import until_available, with_django
 from agents.llm.config import OFFLINE, SECRET, Endpoint, KnownProvider, ModelConfig, ModelName
 from agents.llm.errors import RateLimited, refused
 from agents.llm.offline import OfflineModel
-from agents.llm.prices import context_of
+from agents.llm.prices import Tokens, context_of, cost_microusd
 from agents.llm.summarising import summarising
 from tools.errors import ToolFailed, UnknownSecret
 from tools.redaction import everywhere
@@ -35,6 +35,8 @@ Reveal = Callable[[int, str], Awaitable[str]]
 Providers = Callable[[int], Mapping[str, KnownProvider]]
 """Gives the providers of a workspace by their names. It may block."""
 
+LONG_ANSWER_TOKENS = 8000
+"""What an answer has at most, where a cap asks and nobody has said."""
 ANSWER_TOKENS = 1000
 """What an answer is taken to have, until it is known, where a limit of tokens asks."""
 PROVIDERS_AGE = 1.0
@@ -110,6 +112,19 @@ class ModelAccess:
         finally:
             if admission is not None:
                 admission.release()
+
+    async def at_most(self, request: ModelRequest) -> Usage:
+        """Give the most that a request will take, as far as can be told; raises Permanent for a name of no model."""
+        if request.model in ("", OFFLINE):
+            return Usage(0, 0, cost_microusd=0)
+        name = ModelName.parse(request.model)
+        endpoint = await self._endpoint(name, request.workspace_id)
+        tools = "".join(f"{tool.name}{tool.description}{tool.parameters}" for tool in request.tools)
+        given = estimate(request.messages) + estimate_text(tools)
+        tokens = Tokens(given, request.max_output_tokens or LONG_ANSWER_TOKENS)
+        # The public list of prices takes long to import.
+        cost = await asyncio.to_thread(cost_microusd, name, tokens, endpoint)
+        return Usage(tokens.input, tokens.output, cost)
 
     async def _admit(self, name: ModelName, request: ModelRequest, endpoint: Endpoint) -> Admission | None:
         """Wait until the limits of the provider and of the model let the request begin."""

@@ -167,7 +167,7 @@ class Run(models.Model):
     held = models.BooleanField(
         default=False, db_default=False, help_text="Paused by the pause of a run above it, not by itself."
     )
-    concurrency_key = models.CharField(max_length=100, blank=True, db_default="")
+    concurrency_key = models.CharField(max_length=100, blank=True, default="", db_default="")
     concurrency_most = models.PositiveIntegerField(
         null=True, blank=True, help_text="How many runs of this concurrency key may be at work at once."
     )

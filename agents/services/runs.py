@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from django.contrib.auth.models import AnonymousUser
@@ -19,6 +19,7 @@ from agents.engine.ranking import Place, take_place
 from agents.engine.registry import known_workflows
 from agents.models import Agent, AgentVersion, Run, RunEvent, RunStatus, User, Wait, WaitKind, Workspace
 from agents.services.accepting import write_run
+from agents.services.budgets import caps_of
 from agents.services.errors import Conflict, IdempotencyConflict, InFlight, InvalidInput, NotFound
 
 MAX_INPUT = 1_000_000
@@ -49,16 +50,22 @@ def start_run(
     not_before: datetime | None = None,
     idempotency_key: str = "",
     source: str = "api",
+    budget: Mapping[str, float] | None = None,
 ) -> Run:
     """Accept a run of an agent, or of a workflow by its name, and queue it in the caller's transaction.
 
-    A bare string as input means `{"goal": …}`. With an idempotency key that this workspace used before, the earlier
-    run is given back. Raises InvalidInput, IdempotencyConflict for a known key with another request, and InFlight when
-    the first request with the key takes long.
+    A bare string as input means `{"goal": …}`. `budget` lowers the caps of the run's tree that its agent and the
+    workspace set. With an idempotency key that this workspace used before, the earlier run is given back. Raises
+    InvalidInput, IdempotencyConflict for a known key with another request, and InFlight when the first request with
+    the key takes long.
     """
     version, name = target_of(workspace, agent, workflow)
     check_options(priority, tags, idempotency_key)
     text = input_text(input)
+    caps = caps_of(workspace, version, budget)
+    asked: list[JSON] = [agent.pk if agent else None, workflow, text, priority, list(tags), not_before]
+    if budget:
+        asked.append(dict(budget))
     # With a key, all that may have to wait for the first request with it has a limit: within one transaction.
     place = None if idempotency_key else take_place(workspace.pk, priority)
     run = Run(
@@ -71,10 +78,13 @@ def start_run(
         created_by=by,
         source=source,
         idempotency_key=idempotency_key,
-        request_digest=digest([agent.pk if agent else None, workflow, text, priority, list(tags), not_before]),
+        request_digest=digest(asked),
+        budget=caps.told() or None,
         created_at=place.at if place else database_now(),
         last_event=1,
     )
+    if caps.seconds is not None:
+        run.deadline_at = max(run.created_at, not_before or run.created_at) + timedelta(seconds=caps.seconds)
     return accept_run(run, _delay(run, not_before), place)
 
 

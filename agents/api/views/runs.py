@@ -48,6 +48,7 @@ class RunsView(ApiView):
             priority=wanted["priority"],
             tags=tuple(wanted["tags"]),
             not_before=wanted["not_before"],
+            budget=wanted["budget"],
             idempotency_key=idempotency_key(request),
             source="api",
         )

@@ -10,6 +10,8 @@ from datetime import datetime
 from uuid import UUID
 
 from agents.engine.call_records import CallRecord, CallsChange
+from agents.engine.canonical import encode
+from agents.engine.caps import Amounts
 from agents.engine.journal.store import NewRun, Store
 from agents.engine.records import (
     ArtifactRecord,
@@ -68,6 +70,17 @@ class MemoryStore(Store):
         run.parent_id = run.root_id = None
         run.events.append((1, EventRecord("run_queued", child.created_at, "{}")))
         return run
+
+    def taken(self, root_id: UUID) -> Amounts:
+        """Give what is recorded of all runs of a tree."""
+        tree = [run for run in self.runs.values() if root_id in (run.row.id, run.root_id)]
+        rows = [run.row for run in tree]
+        return Amounts(
+            steps=sum(row.steps_done for row in rows),
+            children=len(tree) - 1,
+            tokens=sum(row.input_tokens + row.output_tokens for row in rows),
+            microusd=sum(row.cost_microusd for row in rows),
+        )
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -175,6 +188,8 @@ class MemoryStore(Store):
             created_at=child.created_at,
             tainted=child.tainted or bool(run.tainted),
             tools=child.tools,
+            budget=None if child.budget is None else encode(child.budget),
+            deadline_at=child.deadline_at,
         )
 
     def note_batch(self, worker_id: int, number: int) -> Callable[[], bool]:

@@ -108,6 +108,8 @@ class PostgresStore(Store):
                 run.child.created_at,
                 run.child.tainted,
                 run.child.tools,
+                run.child.budget,
+                run.child.deadline_at,
             )
             for run in runs
         ]

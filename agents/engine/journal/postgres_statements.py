@@ -50,6 +50,8 @@ NEW_RUN_COLUMNS = {
     "created_at": "timestamptz",
     "tainted": "boolean",
     "tools": "text",
+    "budget": "jsonb",
+    "deadline_at": "timestamptz",
 }
 STEP_CHANGES = {
     "key": "text",
@@ -206,7 +208,8 @@ WITH c AS MATERIALIZED (
 UPDATE agents_run r SET status='running', worker_id=%s, epoch=epoch+1, reason='',
  started_at=coalesce(started_at, %s) FROM c WHERE r.id = c.id
 RETURNING r.id, epoch, workspace_id, workflow, agent_version_id, input, parent_id, parent_key, root_id, depth,
- priority, wakes, wanted, last_event, created_at, suspect, tainted, tools, rank
+ priority, wakes, wanted, last_event, created_at, suspect, tainted, tools, budget::text, deadline_at,
+ concurrency_key, concurrency_most, rank
 """
 CLAIM_SUSPECT = CLAIM.replace("NOT suspect", "suspect")
 HISTORY_STEPS = """

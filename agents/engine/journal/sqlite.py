@@ -18,6 +18,7 @@ from uuid import UUID
 import orjson
 
 from agents.engine.call_records import CallRecord, CallsChange
+from agents.engine.canonical import encode
 from agents.engine.journal import sqlite_statements as sql
 from agents.engine.journal.store import RUN_COST_US, NewRun, StepWrites, Store, typed_errors
 from agents.engine.records import (
@@ -136,6 +137,8 @@ class SqliteStore(Store):
                     _stamp(run.child.created_at),
                     run.child.tainted,
                     run.child.tools,
+                    None if run.child.budget is None else encode(run.child.budget),
+                    _stamp(run.child.deadline_at),
                 )
                 for run in runs
             ],
@@ -410,5 +413,6 @@ def _claimed(row: Sequence[Any]) -> Claimed:
     parent, root, created_at = row[6], row[8], _when(row[14])
     assert created_at is not None
     ids = (UUID(parent) if parent else None, row[7], UUID(root) if root else None)
-    values = (UUID(row[0]), *row[1:6], *ids, *row[9:14], created_at, bool(row[15]), bool(row[16]), row[17])
+    flags = (bool(row[15]), bool(row[16]))
+    values = (UUID(row[0]), *row[1:6], *ids, *row[9:14], created_at, *flags, *row[17:19], _when(row[19]), *row[20:])
     return Claimed(*values)

@@ -84,8 +84,8 @@ UPDATE_RUNS = _update("agents_run", ("id",), RUN_CHANGES)
 INSERT_RUNS = Bulk(
     "INSERT INTO agents_run (id, workspace_id, agent_version_id, workflow, parent_id, parent_key, root_id, depth,"
     " status, reason, wanted, priority, rank, input, epoch, wakes, last_event, steps_done, input_tokens, output_tokens,"
-    " cost_microusd, source, tags, idempotency_key, request_digest, created_at, tainted, tools)",
-    "(?,?,?,?,?,?,?,?,'queued','','',?,?,?,0,0,1,0,0,0,0,'run','[]','','',?,?,?)",
+    " cost_microusd, source, tags, idempotency_key, request_digest, created_at, tainted, tools, budget, deadline_at)",
+    "(?,?,?,?,?,?,?,?,'queued','','',?,?,?,0,0,1,0,0,0,0,'run','[]','','',?,?,?,?,?)",
 )
 INSERT_EVENTS = Bulk("INSERT INTO agents_runevent (run_id, number, kind, at, data)", "(?,?,?,?,?)")
 INSERT_WAITS = Bulk(
@@ -119,7 +119,8 @@ LOCK_RUNS = (
 )
 DUE_RUNS = """
 SELECT json_group_array(json_array(id, epoch + 1, workspace_id, workflow, agent_version_id, input, parent_id,
- parent_key, root_id, depth, priority, wakes, wanted, last_event, created_at, suspect, tainted, tools))
+ parent_key, root_id, depth, priority, wakes, wanted, last_event, created_at, suspect, tainted, tools, budget,
+ deadline_at, concurrency_key, concurrency_most))
 FROM (SELECT * FROM agents_run WHERE status='queued' AND NOT suspect
  AND EXISTS (SELECT 1 FROM agents_worker w WHERE w.id = ? AND w.state IN ('alive', 'draining')) ORDER BY rank LIMIT ?)
 """
