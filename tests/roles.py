@@ -38,6 +38,9 @@ class Roles:
         """Give what a role was asked, in order."""
         return [request for role, request in self.requests if role == words]
 
+    async def at_most(self, request: ModelRequest) -> Usage:
+        return Usage(0, 0, 0)
+
     async def aclose(self) -> None:
         """Nothing is open."""
 

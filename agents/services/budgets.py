@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from math import isfinite
 from typing import Any
 
@@ -22,6 +23,11 @@ def caps_of(workspace: Workspace, version: AgentVersion | None, budget: Mapping[
     check_caps(budget or {}, "budget")
     agents = version.caps if version is not None else None
     return lowest(Caps.of(told) for told in (workspace.caps, agents, budget))
+
+
+def deadline_of(caps: Caps, begins_at: datetime) -> datetime | None:
+    """Give when a run that is due at a time has to be over."""
+    return None if caps.seconds is None else begins_at + timedelta(seconds=caps.seconds)
 
 
 def check_caps(told: Mapping[str, Any], field: str) -> None:

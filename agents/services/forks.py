@@ -9,9 +9,11 @@ import structlog
 
 from agents.engine import forking
 from agents.engine.canonical import JSON, decode, digest
+from agents.engine.caps import Caps
 from agents.engine.database_clock import database_now
 from agents.engine.registry import known_workflows
 from agents.models import AgentVersion, Run, Step, User
+from agents.services.budgets import deadline_of
 from agents.services.errors import InvalidInput, NotFound
 from agents.services.outcomes import edited_outcome, outcome_of
 from agents.services.previews import chosen_step
@@ -113,6 +115,7 @@ def fork_run(
         wakes=1,
         steps_done=forking.count_copies(plan.division, is_edited=plan.edit is not None),
     )
+    fork.deadline_at = deadline_of(Caps.of(fork.budget), fork.created_at)
     accepted = accept_run(
         fork,
         told={"forked_from": str(run.pk), **told},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
 from django.contrib.auth.models import AnonymousUser
@@ -19,7 +19,7 @@ from agents.engine.ranking import Place, take_place
 from agents.engine.registry import known_workflows
 from agents.models import Agent, AgentVersion, Run, RunEvent, RunStatus, User, Wait, WaitKind, Workspace
 from agents.services.accepting import write_run
-from agents.services.budgets import caps_of
+from agents.services.budgets import caps_of, deadline_of
 from agents.services.errors import Conflict, IdempotencyConflict, InFlight, InvalidInput, NotFound
 
 MAX_INPUT = 1_000_000
@@ -83,8 +83,7 @@ def start_run(
         created_at=place.at if place else database_now(),
         last_event=1,
     )
-    if caps.seconds is not None:
-        run.deadline_at = max(run.created_at, not_before or run.created_at) + timedelta(seconds=caps.seconds)
+    run.deadline_at = deadline_of(caps, max(run.created_at, not_before or run.created_at))
     return accept_run(run, _delay(run, not_before), place)
 
 

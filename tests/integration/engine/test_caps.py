@@ -28,46 +28,46 @@ Queue = Callable[..., UUID]
 CHAT = [user("Go on.")]
 
 
-@workflow("thinker")
+@workflow("capped_thinker")
 async def thinker(ctx: Context, input: Any) -> None:
     """Ask a model so many times."""
     for _ in range(input):
         await ctx.think(CHAT)
 
 
-@workflow("crowd")
+@workflow("capped_crowd")
 async def crowd(ctx: Context, input: Any) -> list[Any]:
     """Have many sub-runs ask a model."""
-    return await ctx.gather(*(ctx.call("thinker", input["each"]) for _ in range(input["children"])))
+    return await ctx.gather(*(ctx.call("capped_thinker", input["each"]) for _ in range(input["children"])))
 
 
-@workflow("loop")
+@workflow("capped_loop")
 async def loop(ctx: Context, input: Any) -> None:
     """Never end."""
     while True:
         await ctx.step("again", nothing)
 
 
-@workflow("bomb")
+@workflow("capped_bomb")
 async def bomb(ctx: Context, input: Any) -> None:
     """Start three that do the same."""
     for _ in range(3):
-        await ctx.spawn("bomb")
+        await ctx.spawn("capped_bomb")
 
 
-@workflow("sleeper")
+@workflow("capped_sleeper")
 async def sleeper(ctx: Context, input: Any) -> None:
     """Wait without a worker."""
     await ctx.sleep(600)
 
 
-@workflow("busy")
+@workflow("capped_busy")
 async def busy(ctx: Context, input: Any) -> None:
     """Keep a worker."""
     await ctx.step("long", asyncio.sleep, 600)
 
 
-@workflow("parent")
+@workflow("capped_parent")
 async def parent(ctx: Context, input: Any) -> Any:
     """Await a sub-run."""
     return await ctx.call(input["goal"])
@@ -87,7 +87,7 @@ def test_children_on_two_workers_spend_one_budget(
     start_driver(claim_at_once=2)
     start_driver(claim_at_once=2)
     # 0.1 USD are enough for eleven calls and a bit; twelve children want four each.
-    run = until(queue("crowd", {"children": 12, "each": 4}, budget={"usd": 0.1}))
+    run = until(queue("capped_crowd", {"children": 12, "each": 4}, budget={"usd": 0.1}))
     assert run.status == "failed"
     assert run.error["type"] == "CapReached"
     assert run.error["message"].startswith("The budget of 0.10 USD of this tree of runs is used up")
@@ -99,7 +99,7 @@ def test_children_on_two_workers_spend_one_budget(
     failed = [child for child in children if child.status == "failed"]
     assert failed
     assert {child.error["type"] for child in failed} == {"CapReached"}
-    assert steps_of(run.pk)["gather#0/0/call:thinker#0"].status in ("succeeded", "failed")
+    assert steps_of(run.pk)["gather#0/0/call:capped_thinker#0"].status in ("succeeded", "failed")
     wait_for(lambda: Tree.objects.get(pk=run.pk).holds == {}, "what was held to be free")
 
 
@@ -126,7 +126,7 @@ def test_what_nobody_has_capped_is_ended_all_the_same(
     monkeypatch.setattr(tree_keeping, "LONG", 100)
     monkeypatch.setattr(tree_keeping, "EVERY", 0.05)
     start_driver()
-    loop, bomb = queue("loop"), queue("bomb")
+    loop, bomb = queue("capped_loop"), queue("capped_bomb")
     ended = until(loop)
     assert (ended.status, ended.error["type"]) == ("failed", "CapReached")
     assert "400 steps that this tree of runs may take" in ended.reason
@@ -137,8 +137,8 @@ def test_what_nobody_has_capped_is_ended_all_the_same(
 
 
 def test_a_time_ends_a_run_at_work_and_what_it_started(driver: RunningDriver, queue: Queue) -> None:
-    parent = queue("parent", "sleeper", budget={"seconds": 1.5})
-    busy = queue("busy", budget={"seconds": 1})
+    parent = queue("capped_parent", "capped_sleeper", budget={"seconds": 1.5})
+    busy = queue("capped_busy", budget={"seconds": 1})
     ended = until(busy)
     assert (ended.status, ended.error["type"]) == ("failed", "CapReached")
     assert steps_of(busy)["long#0"].status == "interrupted"
@@ -151,8 +151,8 @@ def test_a_time_ends_a_run_at_work_and_what_it_started(driver: RunningDriver, qu
 def test_a_sub_agent_ends_by_the_lower_of_its_own_time_and_its_parents(
     workspace: Workspace, driver: RunningDriver, queue: Queue
 ) -> None:
-    make_agent(workspace, "napper", workflow="sleeper", caps={"seconds": 1})
-    parent = until(queue("parent", "napper", budget={"seconds": 500}))
+    make_agent(workspace, "napper", workflow="capped_sleeper", caps={"seconds": 1})
+    parent = until(queue("capped_parent", "napper", budget={"seconds": 500}))
     child = Run.objects.get(parent=parent)
     assert child.deadline_at is not None
     assert child.deadline_at < parent.created_at + timedelta(seconds=60)
@@ -165,7 +165,7 @@ def test_a_sub_agents_own_caps_hold_within_those_of_its_tree(
 ) -> None:
     model.replies = [Reply("assistant", "More.", usage=Usage(80, 10, 9_000)) for _ in range(20)]
     model.most = Usage(100, 20, 12_000)
-    make_agent(workspace, "frugal", workflow="thinker", caps={"tokens": 200, "usd": 5000})
+    make_agent(workspace, "frugal", workflow="capped_thinker", caps={"tokens": 200, "usd": 5000})
 
     @workflow("asks_frugal")
     async def asks_frugal(ctx: Context, input: Any) -> Any:
