@@ -60,7 +60,7 @@ from agents.engine.records import (
     WaitRecord,
 )
 from agents.engine.registry import WorkflowFunction, find_workflow, known_workflows
-from agents.engine.stepping import Starts
+from agents.engine.starts import Starts
 
 __all__ = ["ScriptedModel", "ScriptedTools", "TestAgent", "TestRun", "WorkflowTest"]
 

@@ -21,7 +21,7 @@ from agents.engine.errors import StepFailed
 from agents.engine.plans import Plan
 from agents.engine.recording import finish_step, log_step, outcome_of, record_step, update_step
 from agents.engine.records import StepRecord, WaitRecord
-from agents.engine.trust_records import ApprovalRecord
+from agents.engine.trust_records import ApprovalRecord, trust_of
 
 if TYPE_CHECKING:
     from agents.engine.execution import Execution
@@ -205,7 +205,7 @@ def _put(x: Execution, question: Question, record: StepRecord, fault: str = "") 
         asked_at=now,
         expires_at=now + question.lasts,
     )
-    trust = x.trust_change()
+    trust = trust_of(x.change())
     trust.withdrawn.append(record.key)
     trust.approvals.append(approval)
     asked = {

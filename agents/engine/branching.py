@@ -18,6 +18,7 @@ from agents.engine.plans import Plan
 from agents.engine.recording import close_step, finish_step, outcome_of, record_step, update_step
 from agents.engine.scope import Scope
 from agents.engine.subruns import SubRunCall
+from agents.engine.trust_records import trust_of
 
 if TYPE_CHECKING:
     from agents.engine.execution import Execution
@@ -236,7 +237,7 @@ async def _forsake(x: Execution, paths: Sequence[str]) -> None:
         if record.kind in ("approve", "ask") and record.status == "running" and key.startswith(tuple(paths))
     ]
     if asked:
-        x.trust_change().withdrawn.extend(asked)
+        trust_of(x.change()).withdrawn.extend(asked)
         for key in asked:
             update_step(x, x.steps[key], status="interrupted", finished_at=x.stamp())
     for key in [key for key in x.calls if key.startswith(tuple(paths)) and x.steps[key].status == "running"]:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 from uuid import UUID
+
+if TYPE_CHECKING:
+    from agents.engine.records import Change
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +44,10 @@ class CallsChange:
         if older is None:
             return self
         return CallsChange(older.new + self.new, older.dropped + self.dropped)
+
+
+def calls_of(change: Change) -> CallsChange:
+    """Give the part of a change that is about calls that have a process of their own."""
+    if change.calls is None:
+        change.calls = CallsChange()
+    return change.calls

@@ -93,12 +93,11 @@ class Context:
         reply that calls tools has no output.) Raises StepFailed when the model and those that the agent falls back on
         can't be had or keep answering nonsense.
         """
-        given = (temperature, top_p, max_output_tokens, seed)
         asking = thinking.Asking(
             model=model,
             tools=None if tools is None else tuple(tools),
             label=label,
-            sampling={name: value for name, value in zip(thinking.SAMPLING, given, strict=True) if value is not None},
+            sampling=thinking.told(temperature, top_p, max_output_tokens, seed),
             output=None if output is None else Output.of(output),
             repairs=repairs,
             retry=retry,

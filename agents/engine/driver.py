@@ -9,28 +9,27 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
 from uuid import UUID
 
-from agents.engine import control, leases, process_calls, reaping, suspects
+from agents.engine import leases, suspects
 from agents.engine.clock import WorkerClock
 from agents.engine.context import Context
-from agents.engine.directory import agent_config, describe_agents, resolve_target
+from agents.engine.directory import agent_config
 from agents.engine.errors import UnknownWorkflow
 from agents.engine.execution import Execution
+from agents.engine.hosting import WorkerHost
 from agents.engine.journal.journal import Journal, Lease
 from agents.engine.journal.store import Store
 from agents.engine.marks import Marks
 from agents.engine.membership import Membership
-from agents.engine.ports import AgentConfig, Ports, SubAgent
-from agents.engine.records import Claimed, ClaimRequest, History, Target, WaitRecord
+from agents.engine.ports import AgentConfig, Ports
+from agents.engine.records import Claimed, ClaimRequest, History, WaitRecord
 from agents.engine.registry import find_workflow
-from agents.engine.scope import current_scope
-from agents.engine.stepping import Starts
 from agents.engine.sweeping import Sweeper
 from agents.engine.tree_keeping import TreeKeeper
 from agents.engine.worker_settings import WorkerSettings
@@ -38,8 +37,6 @@ from agents.engine.worker_threads import WorkerThreads
 
 logger = logging.getLogger(__name__)
 
-SLICE = 0.005
-"""How long replays may keep the loop, in seconds."""
 WATCH_GAP = 0.2
 TICK = 0.25
 WEDGED = 120.0
@@ -62,12 +59,8 @@ class Driver:
     ) -> None:
         self.settings = settings
         self.marks = marks or Marks()
-        self.starts = Starts()
         self.ports = ports
         self.clock = WorkerClock()
-        self.lease_seconds = settings.lease
-        self.short_pause = settings.short_pause
-        self.linger = settings.linger
         self.executions: dict[UUID, Execution] = {}
         self.is_draining = False
         self.has_stepped_aside = False
@@ -79,14 +72,18 @@ class Driver:
             settings, threads, journal, self.clock, queue=queue, held=self._held, abandon=self._abandon
         )
         self._trees = TreeKeeper(threads, lambda: self.worker_id, self.executions)
-        self.ledger = self._trees.ledger
-        self._sweeper = Sweeper(
+        self._host = WorkerHost(
+            settings,
+            ports,
+            self.marks,
             threads,
-            queue=queue,
-            every=settings.poll,
-            watched=reaping.Watched(settings.marks_folder, settings.watchdog),
-            patience=suspects.Patience(settings.suspect_patience),
+            journal,
+            self.clock,
+            self._trees.ledger,
+            lease_left=lambda: self._membership.lease_left,
+            spawn=self._spawn,
         )
+        self._sweeper = Sweeper(settings, threads, queue=queue)
         self._starting: set[UUID] = set()
         self._agents: dict[int, AgentConfig] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -96,7 +93,6 @@ class Driver:
         self._is_alone = False
         self._more = False
         self._full_scan_at = 0.0
-        self._slice_began = 0.0
 
     @property
     def worker_id(self) -> int:
@@ -148,40 +144,6 @@ class Driver:
         """Drain and end. Belongs to the loop."""
         self._stop.set()
 
-    # -- what executions need ------------------------------------------------------------------------------------
-
-    async def load_messages(self, run_id: UUID) -> History:
-        return await self._threads.read(self._threads.reader.messages, run_id)
-
-    async def load_large(self, id: UUID) -> bytes:
-        return await self._threads.read(self._threads.reader.large, id)
-
-    async def resolve_target(self, workspace_id: int, name: str) -> Target:
-        return await self._threads.chore(resolve_target, workspace_id, name)
-
-    async def sub_agents(self, workspace_id: int, names: Sequence[str]) -> list[SubAgent]:
-        return await self._threads.chore(describe_agents, workspace_id, names)
-
-    async def in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
-        scope = current_scope.get()
-        call = partial(self.marks.in_thread, partial(function, *args), scope.mark if scope else b"")
-        return await asyncio.get_running_loop().run_in_executor(self._threads.steps, call)
-
-    def cancel_child(self, run_id: str) -> None:
-        self._spawn(self._threads.chore(lambda: control.cancel(UUID(run_id), by="its parent")))
-
-    async def is_called(self, token: UUID) -> bool:
-        return await self._threads.chore(process_calls.is_open, token)
-
-    def lease_left(self) -> float:
-        return self._membership.lease_left
-
-    async def breathe(self) -> None:
-        now = time.monotonic()
-        if now - self._slice_began > SLICE:
-            await asyncio.sleep(0)
-            self._slice_began = time.monotonic()
-
     # -- claiming and driving ------------------------------------------------------------------------------------
 
     async def _claim_forever(self) -> None:
@@ -218,14 +180,14 @@ class Driver:
                     await self._begin(run, histories.get(run.id))
                 except Exception as error:  # one run's bad record must not hold the others up
                     logger.exception("run %s can't be started", run.id)
-                    unread = Execution(replace(run, tools=None), self, None, None)
+                    unread = Execution(replace(run, tools=None), self._host, None, None)
                     self._spawn(self._fail(self._hold(unread), error))
         finally:
             # What was not begun is unknown from here on: the heartbeats give it back.
             self._starting.difference_update(run.id for run in claimed)
 
     async def _begin(self, run: Claimed, history: History | None) -> None:
-        execution = self._hold(Execution(run, self, await self._agent(run.agent_version_id), history))
+        execution = self._hold(Execution(run, self._host, await self._agent(run.agent_version_id), history))
         if self.is_draining:
             execution.drain()
         self._trees.greet(execution)

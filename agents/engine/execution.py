@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
 from agents.engine.branches import Branches
-from agents.engine.call_records import CallsChange
 from agents.engine.canonical import JSON, decode, encode
 from agents.engine.endings import cancelled, failed, parked, released, succeeded
 from agents.engine.errors import CapReached, LeaseLost, Sealed
@@ -23,7 +22,7 @@ from agents.engine.handover import token_of
 from agents.engine.host import Host
 from agents.engine.journal.store import Unwritable
 from agents.engine.marks import mark_of
-from agents.engine.metering import meter_of, out_of_time
+from agents.engine.metering import meter_of
 from agents.engine.origins import beginning_of
 from agents.engine.permitting import tools_of
 from agents.engine.plans import OpenStep
@@ -39,7 +38,7 @@ from agents.engine.records import (
     WaitRecord,
 )
 from agents.engine.scope import Scope
-from agents.engine.trust_records import TrustChange
+from agents.engine.trust_records import trust_of
 from agents.engine.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -86,7 +85,6 @@ class Execution:
         self._signal = asyncio.Event()
         self._linger_until = 0.0
         self._stopped: CapReached | None = None
-        self._deadline: asyncio.TimerHandle | None = None
         self._last_stamp = max((s.finished_at or s.started_at for s in self.steps.values()), default=claimed.created_at)
         self._main: asyncio.Task[Any] | None = None
         self.calls: dict[str, UUID] = {}
@@ -107,10 +105,8 @@ class Execution:
         """Drive the run, whose coroutine `begin` makes, until it leaves this worker."""
         if self.wanted:
             self._heed_wanted()
-        if (until := self.claimed.deadline_at) is not None:
-            self._deadline = asyncio.get_running_loop().call_later(
-                max(0.0, (until - self.host.clock.now()).total_seconds()), lambda: self.stop_at(out_of_time(until))
-            )
+        if self.meter is not None:
+            self.meter.watch(self)
         self.log("run_started", {"worker": self.host.journal.worker_id, "epoch": self.claimed.epoch})
         self._main = self.branches.start(begin(self), Scope("", self.began_at))
         self._main.add_done_callback(lambda task: self._signal.set())
@@ -228,8 +224,6 @@ class Execution:
         self.sealed = True
         self.waiting.disarm()
         self.branches.cancel()
-        if self._deadline is not None:
-            self._deadline.cancel()
         if self.meter is not None:
             self.meter.close()
 
@@ -321,7 +315,7 @@ class Execution:
     def taint(self, key: str) -> None:
         """Take note that the run has read, by this step, what strangers may have written."""
         self.is_tainted = True
-        self.trust_change().tainted.append(key)
+        trust_of(self.change()).tainted.append(key)
 
     # -- for the context -----------------------------------------------------------------------------------------
 
@@ -367,20 +361,6 @@ class Execution:
         if entry is None or entry.is_taken:
             entry = self._entry = self.host.journal.entry_of(self.lease, self._new_change)
         return entry.change
-
-    def trust_change(self) -> TrustChange:
-        """Give the part of that change which is about the trust in the run."""
-        change = self.change()
-        if change.trust is None:
-            change.trust = TrustChange()
-        return change.trust
-
-    def calls_change(self) -> CallsChange:
-        """Give the part of that change which is about calls that have a process of their own."""
-        change = self.change()
-        if change.calls is None:
-            change.calls = CallsChange()
-        return change.calls
 
     def _new_change(self) -> Change:
         claimed = self.claimed

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
 
 from agents.engine import call_outcomes
-from agents.engine.call_records import CallRecord
+from agents.engine.call_records import CallRecord, calls_of
 from agents.engine.canonical import decode
 from agents.engine.errors import Interrupted
 from agents.engine.messages import ToolResult
@@ -74,7 +74,7 @@ def _hand_over(
         message=message(token, timeout),
         queued_at=x.stamp(),
     )
-    x.calls_change().new.append(call)
+    calls_of(x.change()).new.append(call)
 
 
 async def _word_of(x: Execution, key: str, token: UUID, tool: str, *, is_new: bool) -> MessageRecord:

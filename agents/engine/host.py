@@ -14,7 +14,7 @@ from agents.engine.records import History, Target
 
 if TYPE_CHECKING:
     from agents.engine.journal.journal import Journal
-    from agents.engine.stepping import Starts
+    from agents.engine.starts import Starts
 
 
 class Host(Protocol):

@@ -89,12 +89,19 @@ class Meter:
         self._accounts: list[Account] = []
         self._used = 0
         self._trimming: asyncio.TimerHandle | None = None
+        self._deadline: asyncio.TimerHandle | None = None
         self._is_closed = False
         if tree != Caps():
             root = claimed.root_id or claimed.id
             self._accounts.append(Account(x.host.ledger, root, tree, claimed.id, "this tree of runs"))
         if own != Caps():
             self._accounts.append(Account(Ledger(self._exchange_alone), claimed.id, own, claimed.id, "this run"))
+
+    def watch(self, x: Execution) -> None:
+        """End the run when its time is up."""
+        if (until := x.claimed.deadline_at) is not None:
+            seconds = max(0.0, (until - x.host.clock.now()).total_seconds())
+            self._deadline = asyncio.get_running_loop().call_later(seconds, lambda: x.stop_at(out_of_time(until)))
 
     async def step(self, key: str) -> None:
         """Take a step; raises CapReached."""
@@ -138,8 +145,9 @@ class Meter:
     def close(self) -> None:
         """Let go of everything: the run leaves this process."""
         self._is_closed = True
-        if self._trimming is not None:
-            self._trimming.cancel()
+        for timer in (self._trimming, self._deadline):
+            if timer is not None:
+                timer.cancel()
         for account in self._accounts:
             account.ledger.forget(account.id, account.run_id)
 
@@ -169,7 +177,7 @@ def meter_of(x: Execution, agent: AgentConfig | None) -> Meter | None:
     """Give what meters a run; None if nothing is capped but what is for all trees."""
     claimed = x.claimed
     own = Caps.of(agent.caps) if agent is not None and agent.caps and claimed.parent_id is not None else Caps()
-    if claimed.budget is None and own == Caps():
+    if claimed.budget is None and own == Caps() and claimed.deadline_at is None:
         return None
     budget = decode(claimed.budget) if claimed.budget is not None else None
     return Meter(x, Caps.of(budget), own, budget)

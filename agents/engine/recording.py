@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import zstandard
 from uuid_utils.compat import uuid7
 
+from agents.engine.call_records import calls_of
 from agents.engine.canonical import JSON, clean_text, decode, encode
 from agents.engine.errors import StepFailed, StepTimeout
 from agents.engine.plans import Plan
@@ -133,4 +134,4 @@ def close_step(x: Execution, key: str, why: str) -> None:
 def drop_call(x: Execution, key: str) -> None:
     """Let nobody wait for the process of a step any more: it is ended, and what it still says is not heard."""
     if (token := x.calls.pop(key, None)) is not None:
-        x.calls_change().dropped.append(token)
+        calls_of(x.change()).dropped.append(token)

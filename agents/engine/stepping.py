@@ -35,11 +35,11 @@ from agents.engine.recording import (
     log_step,
     new_step,
     outcome_of,
-    put_step,
     update_step,
     with_entry,
 )
 from agents.engine.records import MessageRecord, StepRecord
+from agents.engine.starts import note_start
 
 if TYPE_CHECKING:
     from agents.engine.execution import Execution
@@ -158,43 +158,13 @@ async def _begin_when_ready(x: Execution, step: OpenStep, plan: Plan) -> None:
     await _begin(x, step, plan)
 
 
-class Starts:
-    """Attempts of safe steps that began since the loop last turned.
-
-    One that ends before the loop turns is recorded by its end alone. All runs of a worker share one callback: one for
-    each step would cost a tenth of what the step does.
-    """
-
-    def __init__(self) -> None:
-        self._steps: list[tuple[Execution, OpenStep]] = []
-
-    def add(self, x: Execution, step: OpenStep) -> None:
-        """Note the start when the loop turns, unless the attempt is over by then."""
-        if not self._steps:
-            asyncio.get_running_loop().call_soon(self._note)
-        self._steps.append((x, step))
-
-    def _note(self) -> None:
-        steps, self._steps = self._steps, []
-        for x, step in steps:
-            if not step.is_over:
-                _note_start(x, step.record)
-
-
-def _note_start(x: Execution, record: StepRecord) -> None:
-    """Put the start of an attempt into the change that is gathering; it rides the next batch."""
-    if not x.sealed and x.steps.get(record.key) is record:
-        put_step(x, record)
-        log_step(x, "step_started", record, at=record.started_at if record.attempt == 1 else None)
-
-
 async def _declare_intent(x: Execution, record: StepRecord) -> None:
     """Commit the start of an unsafe step before it acts, and act only while the lease surely holds.
 
     Whoever takes the run over waits from that start for a lease and the step's time before a person is asked. So the
     act must begin within a lease of its start, even if the database was away before it took the intent.
     """
-    _note_start(x, record)
+    note_start(x, record)
     latest = x.host.clock.now() + timedelta(seconds=x.host.lease_seconds - UNSAFE_MARGIN)
     answer = await x.commit()
     if answer.wanted == "cancel":
@@ -259,7 +229,7 @@ async def _attempt_elsewhere(x: Execution, step: OpenStep, execute: Executor, *,
     attempt = _new_attempt(x, step, step.record.attempt)
     attempt.is_new = is_new
     if is_new:
-        _note_start(x, step.record)
+        note_start(x, step.record)
     return attempt, encode(await execute(attempt))
 
 

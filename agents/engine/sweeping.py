@@ -16,6 +16,7 @@ from agents.engine.outages import outages
 from agents.engine.registry import known_workflows
 from agents.engine.suspects import Patience
 from agents.engine.turns import give_turns
+from agents.engine.worker_settings import WorkerSettings
 from agents.engine.worker_threads import WorkerThreads
 
 logger = logging.getLogger(__name__)
@@ -25,16 +26,14 @@ SHORTEST_PAUSE = 0.01
 
 
 class Sweeper:
-    """Sweeps once every `every` seconds and when a timer is due; several workers may sweep at the same time."""
+    """Sweeps once every `poll` seconds and when a timer is due; several workers may sweep at the same time."""
 
-    def __init__(
-        self, threads: WorkerThreads, *, queue: str, every: float, watched: reaping.Watched, patience: Patience
-    ) -> None:
+    def __init__(self, settings: WorkerSettings, threads: WorkerThreads, *, queue: str) -> None:
         self._threads = threads
         self._queue = queue
-        self._every = every
-        self._watched = watched
-        self._patience = patience
+        self._every = settings.poll
+        self._watched = reaping.Watched(settings.marks_folder, settings.watchdog)
+        self._patience = Patience(settings.suspect_patience)
         self._forget_at = 0.0
         self._awaited: frozenset[UUID] = frozenset()
         self._soon = asyncio.Event()

@@ -56,6 +56,14 @@ class Asking:
     timeout: float = TIMEOUT
 
 
+def told(
+    temperature: float | None, top_p: float | None, max_output_tokens: int | None, seed: int | None
+) -> dict[str, Any]:
+    """Give what is said about sampling by its names."""
+    given = (temperature, top_p, max_output_tokens, seed)
+    return {name: value for name, value in zip(SAMPLING, given, strict=True) if value is not None}
+
+
 async def think(
     x: Execution, scope: Scope, conversation: Conversation, chat: tuple[Message, ...], asking: Asking
 ) -> Reply:

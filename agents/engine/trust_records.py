@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from uuid import UUID
+
+if TYPE_CHECKING:
+    from agents.engine.records import Change
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +48,10 @@ class TrustChange:
         return TrustChange(
             older.tainted + self.tainted, older.withdrawn + self.withdrawn, older.approvals + self.approvals
         )
+
+
+def trust_of(change: Change) -> TrustChange:
+    """Give the part of a change that is about the trust in the run."""
+    if change.trust is None:
+        change.trust = TrustChange()
+    return change.trust

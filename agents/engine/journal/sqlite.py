@@ -9,7 +9,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, cast
@@ -17,9 +17,21 @@ from uuid import UUID
 
 import orjson
 
-from agents.engine.call_records import CallRecord, CallsChange
+from agents.engine.call_records import CallsChange
 from agents.engine.canonical import encode
 from agents.engine.journal import sqlite_statements as sql
+from agents.engine.journal.sqlite_rows import (
+    approval_row,
+    artifact_row,
+    call_row,
+    claimed_of,
+    hex_ids,
+    moment,
+    plain_step_row,
+    stamp,
+    step_of,
+    step_row,
+)
 from agents.engine.journal.store import RUN_COST_US, NewRun, StepWrites, Store, typed_errors
 from agents.engine.records import (
     Change,
@@ -29,10 +41,9 @@ from agents.engine.records import (
     History,
     MessageRecord,
     RunRow,
-    StepRecord,
     WaitRecord,
 )
-from agents.engine.trust_records import ApprovalRecord, TrustChange
+from agents.engine.trust_records import TrustChange
 
 LONG_BATCH, COURTESY = 0.004, 0.003
 """After a batch of so many seconds the file is left to other writers for so many: SQLite does not queue them, one that
@@ -91,8 +102,8 @@ class SqliteStore(Store):
                 raise
 
     def lock_runs(self, ids: Sequence[UUID]) -> dict[UUID, RunRow]:
-        text = self.connection.execute(sql.LOCK_RUNS, (_ids(ids),)).fetchone()[0]
-        rows = ((UUID(row[0]), *row[1:14], _when(row[14])) for row in orjson.loads(text))
+        text = self.connection.execute(sql.LOCK_RUNS, (hex_ids(ids),)).fetchone()[0]
+        rows = ((UUID(row[0]), *row[1:14], moment(row[14])) for row in orjson.loads(text))
         return {row[0]: RunRow(*row) for row in rows}
 
     def update_runs(self, rows: Sequence[RunRow]) -> None:
@@ -111,7 +122,7 @@ class SqliteStore(Store):
                     *_counters(row),
                     row.output,
                     row.error,
-                    _stamp(row.finished_at),
+                    stamp(row.finished_at),
                 )
                 for row in rows
                 if row.status != "running"
@@ -134,11 +145,11 @@ class SqliteStore(Store):
                     run.child.priority,
                     run.rank,
                     run.child.input,
-                    _stamp(run.child.created_at),
+                    stamp(run.child.created_at),
                     run.child.tainted,
                     run.child.tools,
                     None if run.child.budget is None else encode(run.child.budget),
-                    _stamp(run.child.deadline_at),
+                    stamp(run.child.deadline_at),
                 )
                 for run in runs
             ],
@@ -158,19 +169,19 @@ class SqliteStore(Store):
         if superseded := [(c.run_id.hex, key) for c in changes for key in c.superseded]:
             run("UPDATE agents_step SET superseded=1 WHERE run_id=? AND key=? AND NOT superseded", superseded)
         steps = StepWrites.of(changes)
-        sql.INSERT_PLAIN_STEPS.write(self.connection, [_plain_step_row(id.hex, step) for id, step in steps.plain])
+        sql.INSERT_PLAIN_STEPS.write(self.connection, [plain_step_row(id.hex, step) for id, step in steps.plain])
         sql.INSERT_STEPS.write(
             self.connection,
-            [(*_step_row(id.hex, step), step.kind, step.name, _stamp(step.started_at)) for id, step in steps.new],
+            [(*step_row(id.hex, step), step.kind, step.name, stamp(step.started_at)) for id, step in steps.new],
         )
-        sql.UPDATE_STEPS.write(self.connection, [_step_row(id.hex, step) for id, step in steps.old])
+        sql.UPDATE_STEPS.write(self.connection, [step_row(id.hex, step) for id, step in steps.old])
         if larges := [(large.id.hex, c.run_id.hex, large.data) for c in changes for large in c.larges]:
             run("INSERT INTO agents_largeoutcome (id, run_id, data) VALUES (?,?,?)", larges)
-        if consumed := [(_stamp(now), id) for c in changes for id in c.consumed]:
+        if consumed := [(stamp(now), id) for c in changes for id in c.consumed]:
             run("UPDATE agents_inbox SET consumed_at=?, data=NULL WHERE id=?", consumed)
         if streamed := [(c.run_id.hex, key) for c in changes for key in c.streamed]:
             run("DELETE FROM agents_partial WHERE run_id=? AND key=?", streamed)
-        if artifacts := [_artifact_row(c, a) for c in changes for a in c.artifacts]:
+        if artifacts := [artifact_row(c, a) for c in changes for a in c.artifacts]:
             run(
                 "INSERT INTO agents_artifact (id, workspace_id, run_id, key, name, media_type, size, address,"
                 " created_at) VALUES (?,?,?,?,?,?,?,?,?)",
@@ -185,25 +196,25 @@ class SqliteStore(Store):
         run(sql.WITHDRAW_APPROVALS, [(change.run_id.hex, key) for change, trust in changes for key in trust.withdrawn])
         run(
             sql.INSERT_APPROVALS,
-            [_approval_row(change, approval) for change, trust in changes for approval in trust.approvals],
+            [approval_row(change, approval) for change, trust in changes for approval in trust.approvals],
         )
 
     def write_calls(self, changes: Sequence[tuple[Change, CallsChange]], now: datetime) -> None:
         run = self.connection.executemany
         new = [(change.run_id.hex, call) for change, calls in changes for call in calls.new]
-        run(sql.INSERT_CALLS, [_call_row(run_id, call) for run_id, call in new])
-        run(sql.INSERT_TASKS, [(call.message, _stamp(now)) for _, call in new])
+        run(sql.INSERT_CALLS, [call_row(run_id, call) for run_id, call in new])
+        run(sql.INSERT_TASKS, [(call.message, stamp(now)) for _, call in new])
         run(sql.DROP_CALLS, [(id.hex,) for _, calls in changes for id in calls.dropped])
 
     def insert_events(self, events: Sequence[tuple[UUID, int, EventRecord]]) -> None:
         sql.INSERT_EVENTS.write(
             self.connection,
-            [(run_id.hex, number, event.kind, _stamp(event.at), event.data) for run_id, number, event in events],
+            [(run_id.hex, number, event.kind, stamp(event.at), event.data) for run_id, number, event in events],
         )
 
     def insert_messages(self, messages: Sequence[MessageRecord], now: datetime) -> None:
-        stamp = _stamp(now)
-        sql.INSERT_MESSAGES.write(self.connection, [(m.run_id.hex, m.name, m.token, m.data, stamp) for m in messages])
+        at = stamp(now)
+        sql.INSERT_MESSAGES.write(self.connection, [(m.run_id.hex, m.name, m.token, m.data, at) for m in messages])
 
     def waits_of(self, ids: Sequence[UUID]) -> dict[UUID, list[WaitRecord]]:
         if not ids:
@@ -211,23 +222,23 @@ class SqliteStore(Store):
         cursor = self.connection.execute(
             "SELECT run_id, kind, key, name, due_at, needed, data FROM agents_wait"
             " WHERE run_id IN (SELECT value FROM json_each(?)) ORDER BY run_id",
-            (_ids(ids),),
+            (hex_ids(ids),),
         )
         return {
-            UUID(run_id): [WaitRecord(r[1], r[2], r[3], _when(r[4]), r[5], r[6]) for r in rows]
+            UUID(run_id): [WaitRecord(r[1], r[2], r[3], moment(r[4]), r[5], r[6]) for r in rows]
             for run_id, rows in groupby(cursor, key=lambda row: cast(str, row[0]))
         }
 
     def insert_waits(self, waits: Sequence[tuple[UUID, WaitRecord]], now: datetime) -> None:
-        stamp = _stamp(now)
+        at = stamp(now)
         sql.INSERT_WAITS.write(
             self.connection,
-            [(id.hex, w.kind, w.key, w.name, _stamp(w.due_at), w.needed, w.data, stamp) for id, w in waits],
+            [(id.hex, w.kind, w.key, w.name, stamp(w.due_at), w.needed, w.data, at) for id, w in waits],
         )
 
     def delete_waits(self, ids: Iterable[UUID]) -> None:
         self.connection.execute(
-            "DELETE FROM agents_wait WHERE run_id IN (SELECT value FROM json_each(?))", (_ids(ids),)
+            "DELETE FROM agents_wait WHERE run_id IN (SELECT value FROM json_each(?))", (hex_ids(ids),)
         )
 
     def claim(self, worker_id: int, request: ClaimRequest, now: datetime) -> Callable[[], list[Claimed]]:
@@ -237,8 +248,8 @@ class SqliteStore(Store):
         rows = rows or self._due(sql.DUE_RUNS, worker_id, request.limit)
         if rows:
             ids = orjson.dumps([row[0] for row in rows]).decode()
-            self.connection.execute(sql.CLAIM, (worker_id, _stamp(now), ids))
-        return lambda: [_claimed(row) for row in rows]
+            self.connection.execute(sql.CLAIM, (worker_id, stamp(now), ids))
+        return lambda: [claimed_of(row) for row in rows]
 
     def _due(self, statement: str, worker_id: int, limit: int) -> list[list[Any]]:
         text = self.connection.execute(statement, (worker_id, limit)).fetchone()[0]
@@ -270,9 +281,9 @@ class SqliteStore(Store):
                 " CASE WHEN status='succeeded' THEN NULL ELSE input END, outcome, large, error, input_tokens,"
                 " output_tokens, cost_microusd, finished_at FROM agents_step"
                 " WHERE NOT superseded AND run_id IN (SELECT value FROM json_each(?))",
-                (_ids(ids),),
+                (hex_ids(ids),),
             ):
-                found[UUID(row[0])].steps[row[1]] = _step(row)
+                found[UUID(row[0])].steps[row[1]] = step_of(row)
             self._add_messages(found)
         return found
 
@@ -296,14 +307,14 @@ class SqliteStore(Store):
 
     def _select_runs(self, ids: Sequence[UUID]) -> sqlite3.Cursor:
         return self.connection.execute(
-            "SELECT id, wakes, wanted FROM agents_run WHERE id IN (SELECT value FROM json_each(?))", (_ids(ids),)
+            "SELECT id, wakes, wanted FROM agents_run WHERE id IN (SELECT value FROM json_each(?))", (hex_ids(ids),)
         )
 
     def _add_messages(self, found: dict[UUID, History]) -> None:
         for row in self.connection.execute(
             "SELECT run_id, name, token, data, id FROM agents_inbox"
             " WHERE consumed_at IS NULL AND run_id IN (SELECT value FROM json_each(?)) ORDER BY id",
-            (_ids(found),),
+            (hex_ids(found),),
         ):
             run_id = UUID(row[0])
             found[run_id].messages.append(MessageRecord(run_id, *row[1:]))
@@ -321,98 +332,3 @@ class SqliteStore(Store):
 
 
 _counters = attrgetter(*sql.COUNTERS)
-_columns_of_approval = attrgetter(*sql.APPROVAL)
-_columns_of_call = attrgetter(*sql.CALL)
-
-
-def _ids(ids: Iterable[UUID]) -> str:
-    return orjson.dumps([id.hex for id in ids]).decode()
-
-
-def _stamp(at: datetime | None) -> str | None:
-    """Give the text in which Django keeps a datetime in SQLite."""
-    if at is None:
-        return None
-    # Nearly all times are in UTC already: then only the offset is cut off.
-    return at.isoformat(" ")[:-6] if at.tzinfo is UTC else str(at.astimezone(UTC).replace(tzinfo=None))
-
-
-def _when(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text).replace(tzinfo=UTC)
-
-
-def _step_row(run_id: str, step: StepRecord) -> tuple[Any, ...]:
-    return (
-        run_id,
-        step.key,
-        step.label,
-        step.status,
-        step.effect,
-        step.attempt,
-        step.attempts,
-        step.digest,
-        step.input,
-        step.outcome,
-        step.large.hex if step.large else None,
-        step.error,
-        step.input_tokens,
-        step.output_tokens,
-        step.cost_microusd,
-        _stamp(step.finished_at),
-    )
-
-
-def _plain_step_row(run_id: str, step: StepRecord) -> tuple[Any, ...]:
-    return (
-        run_id,
-        step.key,
-        step.kind,
-        step.name,
-        step.label,
-        step.effect,
-        step.digest,
-        step.input,
-        step.outcome,
-        _stamp(step.started_at),
-        _stamp(step.finished_at),
-    )
-
-
-def _step(row: tuple[Any, ...]) -> StepRecord:
-    started_at = _when(row[4])
-    assert started_at is not None
-    large = UUID(row[13]) if row[13] else None
-    values = (*row[1:4], started_at, *row[5:13], large, *row[14:18], _when(row[18]), True)
-    return StepRecord(*values)
-
-
-def _artifact_row(change: Change, artifact: Any) -> tuple[Any, ...]:
-    return (
-        artifact.id.hex,
-        change.workspace_id,
-        change.run_id.hex,
-        artifact.key,
-        artifact.name,
-        artifact.media_type,
-        artifact.size,
-        artifact.address,
-        _stamp(artifact.created_at),
-    )
-
-
-def _approval_row(change: Change, approval: ApprovalRecord) -> tuple[Any, ...]:
-    times = (_stamp(approval.asked_at), _stamp(approval.expires_at))
-    return (approval.id.hex, change.workspace_id, change.run_id.hex, *_columns_of_approval(approval), *times)
-
-
-def _call_row(run_id: str, call: CallRecord) -> tuple[Any, ...]:
-    return (call.id.hex, run_id, *_columns_of_call(call), _stamp(call.queued_at))
-
-
-def _claimed(row: Sequence[Any]) -> Claimed:
-    parent, root, created_at = row[6], row[8], _when(row[14])
-    assert created_at is not None
-    ids = (UUID(parent) if parent else None, row[7], UUID(root) if root else None)
-    flags = (bool(row[15]), bool(row[16]))
-    values = (UUID(row[0]), *row[1:6], *ids, *row[9:14], created_at, *flags, *row[17:19], _when(row[19]), *row[20:])
-    return Claimed(*values)
