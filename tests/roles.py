@@ -7,7 +7,7 @@ from typing import Any
 
 from agents.engine.canonical import encode
 from agents.engine.errors import Permanent
-from agents.engine.messages import Reply, ToolCall
+from agents.engine.messages import Reply, ToolCall, Usage
 from agents.engine.ports import ModelRequest
 
 Line = Reply | str | Mapping[str, Any]
@@ -39,6 +39,7 @@ class Roles:
         return [request for role, request in self.requests if role == words]
 
     async def at_most(self, request: ModelRequest) -> Usage:
+        """Nobody pays."""
         return Usage(0, 0, 0)
 
     async def aclose(self) -> None:

@@ -18,7 +18,7 @@ Status = Literal["queued", "running", "waiting", "succeeded", "failed", "cancell
 WantedFlag = Literal["", "pause", "cancel"]
 StepState = Literal["running", "retrying", "succeeded", "failed", "interrupted", "unknown"]
 WaitKindName = Literal[
-    "timer", "child", "event", "person", "slot", "worker", "process", "turn", "paused", "changed", "unknown"
+    "timer", "child", "event", "person", "slot", "worker", "process", "turn", "place", "paused", "changed", "unknown"
 ]
 ON_CANCEL = "on_cancel"
 """Key under which a cancelled run's handler is its sub-run."""

@@ -33,18 +33,16 @@ class Lane(models.Model):
 
 
 class Place(models.Model):
-    """A run's place in a lane: at work, by the lease of `epoch`, or waiting for its turn, in the order of `rank`.
+    """A run's place in a lane, for the lease of `epoch`.
 
-    A place counts as taken while the run runs under that very lease: whatever ends the lease frees it.
+    It counts while the run is queued for that very lease, or at work under it: whatever ends the lease frees it.
     """
 
     lane = models.ForeignKey(Lane, on_delete=models.CASCADE, related_name="places")
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="places", db_constraint=False)
-    rank = models.BigIntegerField()
-    epoch = models.IntegerField(null=True)
+    epoch = models.IntegerField()
 
     class Meta:
-        ordering = ("lane", "rank")
         constraints = (models.UniqueConstraint(fields=("lane", "run"), name="place_once"),)
 
     def __str__(self) -> str:

@@ -101,7 +101,7 @@ def met(wait: WaitRecord, names: Iterable[str]) -> WaitRecord:
 
 def concerns(wait: WaitRecord, name: str) -> bool:
     """Whether a message of this name is one that the wait is for."""
-    if wait.kind in ("timer", "paused", "slot", "worker", "turn"):
+    if wait.kind in ("timer", "paused", "slot", "worker", "turn", "place"):
         return False
     if not wait.key.endswith("/"):
         return name == wait.key
