@@ -19,12 +19,19 @@ NOBODY: Mapping[str, Delegate] = {}
 
 
 async def carry_out(
-    ctx: Context, call: ToolCall, allowed: Sequence[str], delegates: Mapping[str, Delegate] = NOBODY
+    ctx: Context,
+    call: ToolCall,
+    allowed: Sequence[str],
+    delegates: Mapping[str, Delegate] = NOBODY,
+    *,
+    told: ToolResult | None = None,
 ) -> ToolResult:
-    """Carry out one call of a model, of a tool that it is allowed or of a sub-agent.
+    """Carry out one call of a model, of a tool that it is allowed or of a sub-agent, unless it is `told` something.
 
     Whatever is wrong with it is an answer, with ok=False and a text for the model.
     """
+    if told is not None:
+        return told
     if call.name not in allowed and call.name not in delegates:
         text = f"There is no tool named {call.name!r}. Tools: {', '.join([*allowed, *delegates])}."
         return answer(call, text, error=UnknownTool.__name__)

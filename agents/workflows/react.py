@@ -11,6 +11,7 @@ from agents.workflows.delegating import delegates_of
 from agents.workflows.earlier import earlier_messages
 from agents.workflows.miscalls import MAX_WRONG_CALLS, Miscalls
 from agents.workflows.prompts import goal_of, instructions, is_offline
+from agents.workflows.repeats import MAX_REPEATS, Repeats
 from agents.workflows.reviewing import Reflections, sent_back
 from agents.workflows.sources import Sources, in_order
 
@@ -36,7 +37,8 @@ class TooManyRounds(Permanent):
 async def react(ctx: Context, input: JSON) -> JSON:
     """Think, search, act and delegate in turns until the goal is answered; the answer cites what it is taken from.
 
-    With the option `reflect`, a draft is judged before it is the answer, and sent back so many times at most.
+    A call that is made again and again with the same arguments ends the run, once the model was told (the agent's cap
+    `repeats`). With the option `reflect`, a draft is judged before it is the answer, and sent back so many times at most.
     """
     agent = ctx.agent
     tools = agent.tools if agent else tuple(name for name in DEFAULT_TOOLS if ctx.may_use(name))
@@ -45,6 +47,7 @@ async def react(ctx: Context, input: JSON) -> JSON:
     offline, options = is_offline(ctx), agent.options if agent else {}
     max_rounds = _count(options.get("max_rounds"), MAX_ROUNDS)
     miscalls = Miscalls(_count(options.get("max_wrong_calls"), MAX_WRONG_CALLS))
+    repeats = Repeats(_count(agent.caps.get("repeats") if agent else None, MAX_REPEATS))
     reflections = Reflections(ctx, goal_of(input), _count(options.get("reflect"), 0))
     chat: list[Message] = [instructions(ctx, GROUNDING), *earlier_messages(input)]
     chat.append(user(_task(input, offline=offline)))
@@ -58,7 +61,8 @@ async def react(ctx: Context, input: JSON) -> JSON:
                 return draft
             chat += sent_back(reply.text, points, number)
             continue
-        results = await ctx.gather(*(carry_out(ctx, call, tools, delegates) for call in reply.tool_calls))
+        calls = zip(reply.tool_calls, repeats.answers(reply.tool_calls), strict=True)
+        results = await ctx.gather(*(carry_out(ctx, call, tools, delegates, told=told) for call, told in calls))
         miscalls.note(results)
         chat += [reply, *in_order(results, sources, shown=not offline)]
         await ctx.emit("continue", {"round": number, "tools": [call.name for call in reply.tool_calls]})
