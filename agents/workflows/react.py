@@ -38,7 +38,7 @@ async def react(ctx: Context, input: JSON) -> JSON:
     """Think, search, act and delegate in turns until the goal is answered; the answer cites what it is taken from.
 
     A call that is made again and again with the same arguments ends the run, once the model was told (the agent's cap
-    `repeats`). With the option `reflect`, a draft is judged before it is the answer, and sent back so many times at most.
+    `repeats`). With the option `reflect`, a draft is judged before it is the answer, and sent back at most so often.
     """
     agent = ctx.agent
     tools = agent.tools if agent else tuple(name for name in DEFAULT_TOOLS if ctx.may_use(name))
