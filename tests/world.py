@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sqlite3
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +17,7 @@ import pytest
 
 from tests.instance import Instance, Process, wait_until
 
+NOTHING = "UPDATE agents_worker SET lease = lease"
 ENDED = ("succeeded", "failed", "cancelled")
 
 
@@ -59,6 +62,17 @@ class World:
         else:
             with psycopg.connect(url, autocommit=True) as server:
                 server.execute(statement.encode())
+
+    def silence(self, host: Process) -> None:
+        """Stop all processes of a host but those of its tools; not in the midst of a write to the one file."""
+        while True:
+            os.killpg(host.pid, signal.SIGSTOP)
+            with suppress(sqlite3.OperationalError):
+                self.change(NOTHING, patience=1.0)
+                return
+            os.killpg(host.pid, signal.SIGCONT)
+            # Stopped anew at once, it would never come to the end of its write.
+            self.change(NOTHING)
 
     def clear(self, *tables: str) -> None:
         """Stop all but the web process, and forget runs and workers, and what the further tables hold."""

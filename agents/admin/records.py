@@ -10,7 +10,7 @@ from django.http import HttpRequest
 
 from agents.admin.base import LookOnly
 from agents.admin.runs import BoundedPaginator, OfRun
-from agents.models import Artifact, Delivery, Inbox, LargeOutcome, Partial, ProcessCall, Worker
+from agents.models import Artifact, Delivery, Inbox, LargeOutcome, Partial, ProcessCall, Tree, Worker
 from agents.services.errors import ServiceError
 from agents.services.tasks import put_back_task
 from agents.web import wording
@@ -60,6 +60,16 @@ class ProcessCallAdmin(OfRun):
 
     list_display = ("tool", "run_link", "attempt", "host", "queued_at", "started_at")
     list_filter = ("tool",)
+
+
+@admin.register(Tree)
+class TreeAdmin(LookOnly[Tree]):
+    """What the runs of trees with caps may take beyond what is recorded, by worker."""
+
+    list_display = ("root_id", "holds")
+    list_select_related = ("root",)
+    search_fields = ("root__workflow",)
+    paginator = BoundedPaginator
 
 
 @admin.register(Worker)

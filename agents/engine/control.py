@@ -388,5 +388,5 @@ def log(run: Run, kind: str, data: JSON) -> None:
 def save(run: Run) -> None:
     """Write what this module changes of a run, and tell who listens."""
     fields = ("status", "reason", "wanted", "wakes", "last_event", "error", "finished_at", "suspect", "crashes")
-    run.save(update_fields=(*fields, "worker", "epoch", "held", "deadline_at"))
+    run.save(update_fields=(*fields, "worker", "epoch", "deadline_at"))
     announce(queue=True, live=True)

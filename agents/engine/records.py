@@ -225,8 +225,6 @@ class Claimed:
     tools: str | None = None
     budget: str | None = None
     deadline_at: datetime | None = None
-    concurrency_key: str = ""
-    concurrency_most: int | None = None
 
     @property
     def is_fresh(self) -> bool:

@@ -12,7 +12,7 @@ from agents.models.process_call import ProcessCall
 from agents.models.run import ACTIVE, ENDED, Run, RunStatus, Wanted
 from agents.models.step import LargeOutcome, Partial, Step, StepStatus
 from agents.models.thread import BusyPolicy, Thread, ThreadMessage
-from agents.models.tree import Lane, Place, Tree
+from agents.models.tree import Tree
 from agents.models.user import LoginLink, User
 from agents.models.wait import Wait, WaitKind
 from agents.models.worker import Worker, WorkerState
@@ -34,14 +34,12 @@ __all__ = [
     "Delivery",
     "Document",
     "Inbox",
-    "Lane",
     "LargeOutcome",
     "LoginAttempt",
     "LoginLink",
     "Membership",
     "Partial",
     "Passage",
-    "Place",
     "ProcessCall",
     "Role",
     "Run",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django.conf import settings
-from django.core.validators import MinValueValidator
 from django.db import models
 
 from agents.models.fields import JSONTextField
@@ -23,13 +22,6 @@ class Agent(models.Model):
         "agents.AgentVersion", null=True, blank=True, on_delete=models.PROTECT, related_name="+", editable=False
     )
     archived_at = models.DateTimeField(null=True, blank=True)
-    max_running = models.PositiveIntegerField(
-        "runs at work at once",
-        null=True,
-        blank=True,
-        validators=(MinValueValidator(1),),
-        help_text="Empty: as many as the workers have room for.",
-    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -164,13 +164,6 @@ class Run(models.Model):
     deadline_at = models.DateTimeField(
         null=True, blank=True, help_text="When the run is ended whatever it does; what it starts ends no later."
     )
-    held = models.BooleanField(
-        default=False, db_default=False, help_text="Paused by the pause of a run above it, not by itself."
-    )
-    concurrency_key = models.CharField(max_length=100, blank=True, default="", db_default="")
-    concurrency_most = models.PositiveIntegerField(
-        null=True, blank=True, help_text="How many runs of this concurrency key may be at work at once."
-    )
 
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+", db_index=False

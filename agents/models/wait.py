@@ -21,7 +21,6 @@ class WaitKind(models.TextChoices):
     WORKER = "worker", "a worker that knows the workflow"
     PROCESS = "process", "a process of its own"
     TURN = "turn", "its turn in the thread"
-    PLACE = "place", "a place among those at work"
     PAUSED = "paused"
     CHANGED = "changed", "workflow changed"
     UNKNOWN = "unknown", "outcome unknown"

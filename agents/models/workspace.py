@@ -36,13 +36,6 @@ class Workspace(models.Model):  # type: ignore[django-manager-missing]  # knox, 
     caps = models.JSONField(
         default=dict, blank=True, help_text="Of each tree of runs: steps, depth, children, seconds, tokens, usd."
     )
-    max_running = models.PositiveIntegerField(
-        "runs at work at once",
-        null=True,
-        blank=True,
-        validators=(MinValueValidator(1),),
-        help_text="Empty: as many as the workers have room for.",
-    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -124,7 +124,7 @@ def test_a_worker_that_was_stopped_past_its_lease_writes_nothing_more(world: Wor
     runs = [world.queue("signed", steps=30) for _ in range(5)]
     (old,) = wait_until(world.busy_pids, 30.0, "the first worker")
     wait_until(lambda: len({run for run, _ in world.recorded()}) == len(runs), 20.0, "all to be under way")
-    os.killpg(asleep.pid, signal.SIGSTOP)
+    world.silence(asleep)
     other = world.start_workers(WORKERS="1")
     try:
         taken_over = "SELECT count(*) FROM agents_step WHERE status='succeeded' AND outcome <> ?"

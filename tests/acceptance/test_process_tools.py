@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -183,21 +182,6 @@ def test_what_must_not_be_repeated_is_asked_about(foundry: Foundry) -> None:
     assert len(foundry.pids("dangerous")) == 2
 
 
-NOTHING = "UPDATE agents_worker SET lease = lease"
-
-
-def silence(world: World, host: Process) -> None:
-    """Stop all processes of a host but those of its tools; not in the midst of a write to the one file."""
-    while True:
-        os.killpg(host.pid, signal.SIGSTOP)
-        with suppress(sqlite3.OperationalError):
-            world.change(NOTHING, patience=1.0)
-            return
-        os.killpg(host.pid, signal.SIGCONT)
-        # Stopped anew at once, it would never come to the end of its write.
-        world.change(NOTHING)
-
-
 def test_a_host_that_is_killed_or_falls_silent_is_taken_over_from(foundry: Foundry) -> None:
     # Killed in the midst of it, with all its processes.
     run = foundry.smelt(("stumble", {"label": "left"}))
@@ -216,7 +200,7 @@ def test_a_host_that_is_killed_or_falls_silent_is_taken_over_from(foundry: Found
     run = foundry.smelt(("crunch", {"label": "late", "seconds": 6.0}))
     host = foundry.where(foundry.began("late"))
     stopped = foundry.hosts[host]
-    silence(foundry, stopped)
+    foundry.silence(stopped)
     try:
         (answer,) = foundry.output(run)
         assert foundry.rows("SELECT id FROM django_q_ormq"), "it is not through with its task"

@@ -209,7 +209,7 @@ UPDATE agents_run r SET status='running', worker_id=%s, epoch=epoch+1, reason=''
  started_at=coalesce(started_at, %s) FROM c WHERE r.id = c.id
 RETURNING r.id, epoch, workspace_id, workflow, agent_version_id, input, parent_id, parent_key, root_id, depth,
  priority, wakes, wanted, last_event, created_at, suspect, tainted, tools, budget::text, deadline_at,
- concurrency_key, concurrency_most, rank
+ rank
 """
 CLAIM_SUSPECT = CLAIM.replace("NOT suspect", "suspect")
 HISTORY_STEPS = """

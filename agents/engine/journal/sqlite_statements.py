@@ -120,7 +120,7 @@ LOCK_RUNS = (
 DUE_RUNS = """
 SELECT json_group_array(json_array(id, epoch + 1, workspace_id, workflow, agent_version_id, input, parent_id,
  parent_key, root_id, depth, priority, wakes, wanted, last_event, created_at, suspect, tainted, tools, budget,
- deadline_at, concurrency_key, concurrency_most))
+ deadline_at))
 FROM (SELECT * FROM agents_run WHERE status='queued' AND NOT suspect
  AND EXISTS (SELECT 1 FROM agents_worker w WHERE w.id = ? AND w.state IN ('alive', 'draining')) ORDER BY rank LIMIT ?)
 """
