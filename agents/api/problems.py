@@ -130,8 +130,7 @@ def _response(
 
 def _of_service(error: ServiceError) -> Response:
     status = next(status for kind, status in _SERVICE_STATUS if isinstance(error, kind))
-    field = error.field if isinstance(error, InvalidInput) else ""
-    errors = {field: [error.message]} if field else None
+    errors = error.errors if isinstance(error, InvalidInput) else None
     headers = {"Retry-After": "1"} if isinstance(error, InFlight) else None
     return _response(status, error.message, errors=errors, headers=headers)
 

@@ -84,7 +84,9 @@ def _check(schema: Any) -> None:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
         path = ".".join(str(part) for part in error.absolute_path)
-        raise _Refused(f"This is no JSON schema: {f'{path}: ' if path else ''}{error.message[:MAX_MISMATCH]}.") from error
+        raise _Refused(
+            f"This is no JSON schema: {f'{path}: ' if path else ''}{error.message[:MAX_MISMATCH]}."
+        ) from error
     _weigh(schema, schema, (), {})
 
 

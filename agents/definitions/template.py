@@ -14,7 +14,7 @@ from agents.definitions.problems import Problem
 from agents.engine.canonical import encode
 
 _PLACE = re.compile(r"\{\{[ \t]*([A-Za-z_][A-Za-z0-9_]*)[ \t]*\}\}")
-_OPEN = "{{"
+_OPEN, _EXAMPLE = "{{", "{{ goal }}"
 GOAL = "goal"
 """The one value of an input that has no schema."""
 
@@ -34,7 +34,9 @@ def template_problems(field: str, template: str, names: Iterable[str]) -> list[P
         line = template.count("\n", 0, start) + 1
         place = _PLACE.match(template, start)
         if place is None:
-            problems.append(Problem(field, f"Line {line}: {{{{ opens a place and wants a name and }}}}, as {{{{ x }}}}."))
+            problems.append(
+                Problem(field, f"Line {line}: {{{{ opens a place and wants a name and }}}}, as {{{{ x }}}}.")
+            )
         elif place[1] not in known:
             there = f"There are: {', '.join(known)}." if known else "The input schema has no properties."
             problems.append(Problem(field, f"Line {line}: the input has no {place[1]!r}. {there}"))

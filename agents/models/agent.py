@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, NoReturn
+
 from django.conf import settings
 from django.db import models
 
@@ -32,8 +34,26 @@ class Agent(models.Model):
         return self.name
 
 
+class Published(Exception):
+    """A published version is never changed, nor removed: runs are pinned to it. Publish another one."""
+
+
+class AgentVersionQuerySet(models.QuerySet["AgentVersion"]):
+    """Questions about versions; and that nothing but questions is asked of what is published."""
+
+    def update(self, **values: Any) -> NoReturn:
+        raise Published(str(Published.__doc__))
+
+    def delete(self) -> NoReturn:
+        raise Published(str(Published.__doc__))
+
+
 class AgentVersion(models.Model):
-    """What an agent does. Never changed once published: runs are pinned to it."""
+    """What an agent does. Never changed once published: runs are pinned to it.
+
+    The database holds this too, whoever writes (see the migration that guards versions); only who published it may be
+    forgotten, with the person, and all of it goes with its workspace.
+    """
 
     agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="versions")
     number = models.PositiveIntegerField()
@@ -61,12 +81,22 @@ class AgentVersion(models.Model):
     )
     created_at = models.DateTimeField(auto_now_add=True)
 
+    objects = AgentVersionQuerySet.as_manager()
+
     class Meta:
         ordering = ("agent", "-number")
         constraints = (models.UniqueConstraint(fields=("agent", "number"), name="agent_version_once"),)
 
     def __str__(self) -> str:
         return f"{self.agent.name}@{self.number}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            raise Published(str(Published.__doc__))
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise Published(str(Published.__doc__))
 
 
 class AgentDraft(models.Model):
