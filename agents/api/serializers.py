@@ -82,7 +82,10 @@ class BudgetForm(StrictSerializer):
 class NewRun(StrictSerializer):
     """What to run: an agent, or a workflow by its name."""
 
-    agent = serializers.CharField(required=False, max_length=60)
+    agent = serializers.CharField(required=False, max_length=70, help_text="Its name; `name@3` pins version 3.")
+    version = serializers.IntegerField(
+        required=False, min_value=1, max_value=2**31 - 1, help_text="Of the agent; by default its current one."
+    )
     workflow = serializers.CharField(required=False, max_length=100)
     input = AnyJSON(required=False, default=None, help_text='A bare string stands for {"goal": …}.')
     priority = serializers.IntegerField(required=False, default=0, min_value=-10, max_value=10)
@@ -95,6 +98,8 @@ class NewRun(StrictSerializer):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if bool(attrs.get("agent")) == bool(attrs.get("workflow")):
             raise serializers.ValidationError({"agent": ["Name either an agent or a workflow."]})
+        if attrs.get("workflow") and attrs.get("version"):
+            raise serializers.ValidationError({"version": ["Only agents have versions."]})
         return attrs
 
 
@@ -296,33 +301,6 @@ class EventPage(serializers.Serializer[Any]):
 
     items = EventOut(many=True)
     next = serializers.CharField(allow_null=True)
-
-
-class AgentOut(serializers.Serializer[Any]):
-    """An agent as its current version defines it."""
-
-    name = serializers.CharField()
-    description = serializers.CharField()
-    version = serializers.IntegerField(source="current.number", allow_null=True)
-    workflow = serializers.CharField(source="current.workflow")
-    model = serializers.CharField(source="current.model")
-    instructions = serializers.CharField(source="current.instructions")
-    tools = serializers.ListField(child=serializers.CharField(), source="current.tools")
-    options = serializers.DictField(source="current.options")
-    fallbacks = serializers.ListField(child=serializers.CharField(), source="current.fallbacks")
-    sampling = serializers.DictField(source="current.sampling")
-    sub_agents = serializers.ListField(child=serializers.CharField(), source="current.sub_agents")
-    input_schema = AnyJSON(source="current.input_schema", help_text="The JSON schema that an input must fit, or null.")
-    output_schema = AnyJSON(source="current.output_schema", help_text="The JSON schema of the answer, or null.")
-    caps = serializers.DictField(source="current.caps")
-    retry = serializers.DictField(source="current.retry")
-    approvals = serializers.DictField(source="current.approvals")
-
-
-class AgentPage(serializers.Serializer[Any]):
-    """All agents of the workspace."""
-
-    items = AgentOut(many=True)
 
 
 class WorkerOut(serializers.Serializer[Any]):

@@ -3,7 +3,7 @@
 from django.urls import include, path, re_path
 
 from agents.api import problems, schema
-from agents.api.views import approvals, forks, logs, resources, runs, secrets, threads, tools
+from agents.api.views import agents, approvals, forks, logs, resources, runs, secrets, threads, tools
 
 app_name = "api"
 
@@ -30,8 +30,18 @@ v1 = [
     path("approvals/policy", approvals.ApprovalPolicyView.as_view(), name="approval-policy"),
     path("approvals/<uuid:approval_id>", approvals.ApprovalView.as_view(), name="approval"),
     path("approvals/<uuid:approval_id>/decision", approvals.ApprovalDecisionView.as_view(), name="approval-decision"),
-    path("agents", resources.AgentsView.as_view(), name="agents"),
-    path("agents/<slug:name>", resources.AgentView.as_view(), name="agent"),
+    path("agents", agents.AgentsView.as_view(), name="agents"),
+    path("agents/import", agents.ImportView.as_view(), name="agent-import"),
+    path("agents/<slug:name>", agents.AgentView.as_view(), name="agent"),
+    path("agents/<slug:name>/draft", agents.AgentDraftView.as_view(), name="agent-draft"),
+    path("agents/<slug:name>/publish", agents.PublishView.as_view(), name="agent-publish"),
+    path("agents/<slug:name>/versions", agents.VersionsView.as_view(), name="agent-versions"),
+    path("agents/<slug:name>/versions/<int:number>", agents.VersionView.as_view(), name="agent-version"),
+    path("agents/<slug:name>/diff", agents.DiffView.as_view(), name="agent-diff"),
+    path("agents/<slug:name>/rollback", agents.RollBackView.as_view(), name="agent-rollback"),
+    path("agents/<slug:name>/archive", agents.ArchiveView.as_view(), name="agent-archive"),
+    path("agents/<slug:name>/unarchive", agents.UnarchiveView.as_view(), name="agent-unarchive"),
+    path("agents/<slug:name>/export", agents.ExportView.as_view(), name="agent-export"),
     path("workers", resources.WorkersView.as_view(), name="workers"),
     path("documents", resources.DocumentsView.as_view(), name="documents"),
     path("documents/search", resources.DocumentSearchView.as_view(), name="search"),

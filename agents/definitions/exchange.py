@@ -21,6 +21,7 @@ MAX_DEPTH = 50
 MAX_NODES = 20_000
 _INT = re.compile(r"[-+]?[0-9]{1,18}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]{1,300}(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?")
+_OTHER_LINE_ENDS = re.compile("[\r\x85\u2028\u2029]")
 _WORDS = {"": None, "~": None, "null": None, "true": True, "false": False}
 
 
@@ -55,7 +56,12 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _write_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in text else None if isinstance(_plain(text), str) else "'"
+    if _OTHER_LINE_ENDS.search(text):
+        style: str | None = '"'
+    elif "\n" in text:
+        style = "|"
+    else:
+        style = None if isinstance(_plain(text), str) else "'"
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

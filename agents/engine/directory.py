@@ -34,13 +34,24 @@ def agent_config(version_id: int) -> AgentConfig:
 
 
 def resolve_target(workspace_id: int, name: str) -> Target:
-    """Give what a run of this agent, or else of this workflow, executes; raises Permanent for an unknown name."""
-    agent = Agent.objects.filter(workspace_id=workspace_id, name=name, archived_at=None).first()
-    if agent is not None and agent.current is not None:
-        return Target(agent.current.workflow, agent.current.pk, Caps.of(agent.current.caps).seconds)
+    """Give what a run of this agent, or else of this workflow, executes; raises Permanent for an unknown name.
+
+    `agent@3` is version 3 of the agent, whatever is its current one.
+    """
+    agent_name, pinned, number = name.partition("@")
+    agent = Agent.objects.filter(workspace_id=workspace_id, name=agent_name, archived_at=None).first()
+    version = agent.current if agent is not None else None
+    if version is not None and pinned:
+        version = AgentVersion.objects.filter(agent=agent, number=int(number)).first() if _is_number(number) else None
+    if version is not None:
+        return Target(version.workflow, version.pk, Caps.of(version.caps).seconds)
     if name in known_workflows():
         return Target(name)
     raise Permanent(f"There is no agent and no workflow named {name!r} here.", "UnknownTarget")
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 10
 
 
 def describe_agents(workspace_id: int, names: Sequence[str]) -> list[SubAgent]:

@@ -9,7 +9,7 @@ from agents.definitions.problems import Malformed
 from agents.models import Agent, User, Workspace
 from agents.services.drafts import WHAT, Draft, create_agent, definition_of, draft_of, save_draft
 from agents.services.errors import InvalidDefinition, NotFound
-from agents.services.publishing import DRAFT, surroundings, version_of
+from agents.services.publishing import definition_named, surroundings
 from agents.services.rights import require_admin
 
 
@@ -28,10 +28,8 @@ class Incoming:
 
 def export_agent(agent: Agent, which: str = "") -> str:
     """Write an agent as YAML: a version by its number, the `draft`, or by default what runs get."""
-    if which == DRAFT:
-        return write_yaml(draft_of(agent).definition)
     if which:
-        return write_yaml(definition_of(version_of(agent, int(which)), agent))
+        return write_yaml(definition_named(agent, which))
     if agent.current is None:
         raise NotFound(f"{agent.name} has no published version; export its draft.")
     return write_yaml(definition_of(agent.current, agent))

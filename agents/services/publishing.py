@@ -104,12 +104,23 @@ def version_of(agent: Agent, number: int) -> AgentVersion:
     return version
 
 
+def split_pin(name: str) -> tuple[str, int | None]:
+    """Take `name@3` apart; raises InvalidInput if what stands behind the @ is no version's number."""
+    agent, pinned, number = name.partition("@")
+    if not pinned:
+        return agent, None
+    if not (number.isascii() and number.isdigit() and len(number) < 10 and int(number)):
+        raise InvalidInput("A version is named by its number, as in researcher@3.", "agent")
+    return agent, int(number)
+
+
 def compare(agent: Agent, before: str, after: str) -> list[Change]:
     """Give what differs between two versions, named by their numbers or `draft`."""
-    return changes_between(_side(agent, before, "from"), _side(agent, after, "to"))
+    return changes_between(definition_named(agent, before, "from"), definition_named(agent, after, "to"))
 
 
-def _side(agent: Agent, name: str, field: str) -> dict[str, object]:
+def definition_named(agent: Agent, name: str, field: str = "version") -> dict[str, object]:
+    """Give a version's definition by its number, or the draft's; raises NotFound, InvalidInput naming the field."""
     if name == DRAFT:
         return draft_of(agent).definition
     if not (name.isascii() and name.isdigit() and len(name) < 10):

@@ -10,6 +10,7 @@ from typing import Literal
 from django.contrib.auth.models import AnonymousUser
 from django.db import IntegrityError, OperationalError, connection, transaction
 
+from agents.definitions import mismatch_of
 from agents.engine import control
 from agents.engine.canonical import JSON, decode, digest, encode
 from agents.engine.database_clock import database_now
@@ -21,6 +22,7 @@ from agents.models import Agent, AgentVersion, Run, RunEvent, RunStatus, User, W
 from agents.services.accepting import write_run
 from agents.services.budgets import caps_of, deadline_of
 from agents.services.errors import Conflict, IdempotencyConflict, InFlight, InvalidInput, NotFound
+from agents.services.publishing import version_of
 
 MAX_INPUT = 1_000_000
 MAX_TAGS = 20
@@ -43,6 +45,7 @@ def start_run(
     workspace: Workspace,
     input: JSON,
     agent: Agent | None = None,
+    version: int | None = None,
     workflow: str = "",
     by: User | None = None,
     priority: int = 0,
@@ -54,25 +57,29 @@ def start_run(
 ) -> Run:
     """Accept a run of an agent, or of a workflow by its name, and queue it in the caller's transaction.
 
-    A bare string as input means `{"goal": …}`. `budget` lowers the caps of the run's tree that its agent and the
-    workspace set. With an idempotency key that this workspace used before, the earlier run is given back. Raises
-    InvalidInput, IdempotencyConflict for a known key with another request, and InFlight when the first request with
+    The run is pinned to the agent's current version, or to the one named. A bare string as input means `{"goal": …}`.
+    `budget` lowers the caps of the run's tree that its agent and the workspace set. With an idempotency key that this
+    workspace used before, the earlier run is given back. Raises InvalidInput, also for an input that the agent's schema
+    does not take, IdempotencyConflict for a known key with another request, and InFlight when the first request with
     the key takes long.
     """
-    version, name = target_of(workspace, agent, workflow)
+    pinned, name = target_of(workspace, agent, workflow, version)
     check_options(priority, tags, idempotency_key)
     text = input_text(input)
-    caps = caps_of(workspace, version, budget)
-    asked: list[JSON] = [agent.pk if agent else None, workflow, text, priority, list(tags), not_before]
+    taken = decode(text)
+    if pinned is not None:
+        check_input(pinned, taken)
+    caps = caps_of(workspace, pinned, budget)
+    asked: list[JSON] = [_asked(agent, version), workflow, text, priority, list(tags), not_before]
     if budget:
         asked.append(dict(budget))
     # With a key, all that may have to wait for the first request with it has a limit: within one transaction.
     place = None if idempotency_key else take_place(workspace.pk, priority)
     run = Run(
         workspace=workspace,
-        agent_version=version,
+        agent_version=pinned,
         workflow=name,
-        input=decode(text),
+        input=taken,
         priority=priority,
         tags=list(tags),
         created_by=by,
@@ -193,25 +200,43 @@ def decide_step(run: Run, *, key: str, choice: str, outcome: JSON = None, by: Us
     return run
 
 
-def target_of(workspace: Workspace, agent: Agent | None, workflow: str) -> tuple[AgentVersion | None, str]:
+def target_of(
+    workspace: Workspace, agent: Agent | None, workflow: str, number: int | None = None
+) -> tuple[AgentVersion | None, str]:
     """Give the agent's version, if there is an agent, and the name of the workflow."""
-    version = _version(workspace, agent, workflow)
+    version = _version(workspace, agent, number, workflow)
     name = version.workflow if version else workflow
     if name not in known_workflows():
         raise InvalidInput(f"There is no workflow named {name!r}. Known: {', '.join(known_workflows())}.", "workflow")
     return version, name
 
 
-def _version(workspace: Workspace, agent: Agent | None, workflow: str) -> AgentVersion | None:
+def _version(workspace: Workspace, agent: Agent | None, number: int | None, workflow: str) -> AgentVersion | None:
     if (agent is None) == (not workflow):
         raise InvalidInput("Name either an agent or a workflow.", "agent")
     if agent is None:
+        if number is not None:
+            raise InvalidInput("Only agents have versions.", "version")
         return None
     if agent.workspace_id != workspace.pk:
         raise NotFound(f"There is no agent named {agent.name!r} in this workspace.")
     if agent.current is None or agent.archived_at is not None:
         raise InvalidInput(f"The agent {agent.name!r} has no published version.", "agent")
-    return agent.current
+    return agent.current if number is None else version_of(agent, number)
+
+
+def _asked(agent: Agent | None, number: int | None) -> JSON:
+    """Say which agent a request names: its version counts only where it was named."""
+    if agent is None:
+        return None
+    return agent.pk if number is None else [agent.pk, number]
+
+
+def check_input(version: AgentVersion, input: JSON) -> None:
+    """Raise InvalidInput, naming the place in it, for an input that the agent's schema does not take."""
+    mismatch = None if version.input_schema is None else mismatch_of(version.input_schema, input)
+    if mismatch is not None:
+        raise InvalidInput(mismatch.message, f"input.{mismatch.path}" if mismatch.path else "input")
 
 
 def check_options(priority: int, tags: Sequence[str], idempotency_key: str) -> None:

@@ -61,6 +61,8 @@ API_ITEM = api("GET", stranger=404, viewer=200, reader=200)
 API_ACT = api("POST", stranger=404, viewer=403, reader=403)
 API_ADD = api("POST", stranger=400, viewer=403, reader=403)
 """Adds to the token's own workspace; the empty body is what is wrong with the stranger's."""
+API_CONFIGURE = api("POST", stranger=403, viewer=403, reader=403)
+"""For administrators' tokens; the stranger's has not the scope."""
 PAGE = page("GET", stranger=404, viewer=200)
 PAGE_ACT = page("POST", stranger=404, viewer=403)
 
@@ -92,8 +94,22 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "api/v1/approvals/policy": (API_LIST, api("PUT", stranger=403, viewer=403, reader=403)),
     "api/v1/approvals/<uuid:approval_id>": (API_ITEM,),
     "api/v1/approvals/<uuid:approval_id>/decision": (api("POST", stranger=400, viewer=403, reader=403),),
-    "api/v1/agents": (API_LIST,),
+    "api/v1/agents": (API_LIST, API_CONFIGURE),
+    "api/v1/agents/import": (API_CONFIGURE,),
     "api/v1/agents/<slug:name>": (API_ITEM,),
+    "api/v1/agents/<slug:name>/draft": (
+        API_ITEM,
+        api("PATCH", stranger=403, viewer=403, reader=403),
+        api("DELETE", stranger=403, viewer=403, reader=403),
+    ),
+    "api/v1/agents/<slug:name>/publish": (API_CONFIGURE,),
+    "api/v1/agents/<slug:name>/versions": (API_ITEM,),
+    "api/v1/agents/<slug:name>/versions/<int:number>": (API_ITEM,),
+    "api/v1/agents/<slug:name>/diff": (api("GET", stranger=400, viewer=400, reader=400),),
+    "api/v1/agents/<slug:name>/rollback": (API_CONFIGURE,),
+    "api/v1/agents/<slug:name>/archive": (API_CONFIGURE,),
+    "api/v1/agents/<slug:name>/unarchive": (API_CONFIGURE,),
+    "api/v1/agents/<slug:name>/export": (API_ITEM,),
     "api/v1/workers": (API_LIST,),
     "api/v1/documents": (API_LIST, API_ADD),
     "api/v1/documents/search": (API_LIST,),
@@ -288,6 +304,7 @@ def _state() -> tuple[Any, ...]:
         list(Document.objects.order_by("pk").values_list("id", "title")),
         list(AuthToken.objects.order_by("pk").values_list("digest", "scopes", "expiry")),
         list(Limit.objects.order_by("pk").values_list("name", "amount")),
+        list(Agent.objects.order_by("pk").values_list("name", "current", "archived_at", "draft__revision")),
         list(Secret.objects.order_by("pk").values_list("name", "token")),
         list(Workspace.objects.order_by("pk").values_list("slug", "name", "approval_policy", "approval_hours")),
     )

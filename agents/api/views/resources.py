@@ -1,4 +1,4 @@
-"""What a workspace has besides runs: agents, documents, workers, and the caller's own rights."""
+"""What a workspace has besides runs and agents: documents, workers, and the caller's own rights."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from rest_framework.response import Response
 from agents.api.pagination import newest, read_limit
 from agents.api.parsing import MEBIBYTE
 from agents.api.serializers import (
-    AgentOut,
-    AgentPage,
     DocumentFull,
     DocumentOut,
     DocumentPage,
@@ -24,35 +22,12 @@ from agents.api.serializers import (
     WorkerPage,
 )
 from agents.api.views.base import ApiView
-from agents.models import Agent, Document, Worker, WorkerState, Workspace
+from agents.models import Document, Worker, WorkerState, Workspace
 from agents.services import documents as services
 
 FOUND, MOST_FOUND = 8, 50
 _CURSOR = OpenApiParameter("cursor", OpenApiTypes.STR, description="Where the next page begins; see `next`.")
 _LIMIT = OpenApiParameter("limit", OpenApiTypes.INT, description="How many items a page has at most.")
-
-
-class AgentsView(ApiView):
-    """The agents of the workspace."""
-
-    @extend_schema(operation_id="list_agents", responses=AgentPage)
-    def get(self, request: Request) -> Response:
-        """List the agents."""
-        agents = Agent.objects.filter(workspace=self.workspace(), archived_at__isnull=True, current__isnull=False)
-        return Response({"items": AgentOut(agents.select_related("current"), many=True).data})
-
-
-class AgentView(ApiView):
-    """One agent."""
-
-    @extend_schema(operation_id="get_agent", responses=AgentOut)
-    def get(self, request: Request, name: str) -> Response:
-        """Give an agent as its current version defines it."""
-        agents = Agent.objects.filter(workspace=self.workspace(), archived_at__isnull=True, current__isnull=False)
-        agent = agents.select_related("current").filter(name=name).first()
-        if agent is None:
-            raise Http404
-        return Response(AgentOut(agent).data)
 
 
 class WorkersView(ApiView):

@@ -19,7 +19,9 @@ from agents.api.tool_serializers import RunFull, WaitOut
 from agents.api.views.base import ApiView
 from agents.models import Agent, Run, Workspace
 from agents.services import runs as services
+from agents.services.errors import InvalidInput
 from agents.services.finding import RunFilter, find_runs
+from agents.services.publishing import split_pin
 from agents.services.waits import describe_waits
 
 MAX_KEY = 200
@@ -39,10 +41,14 @@ class RunsView(ApiView):
     def post(self, request: Request) -> Response:
         """Accept a run: it is recorded when this answers, and workers do the rest."""
         wanted = NewRun.read(request.data)
+        agent, version = None, wanted.get("version")
+        if wanted.get("agent"):
+            agent, version = _agent_and_version(self.workspace(), wanted["agent"], version)
         run = services.start_run(
             workspace=self.workspace(),
             input=wanted["input"],
-            agent=find_agent(self.workspace(), wanted["agent"]) if wanted.get("agent") else None,
+            agent=agent,
+            version=version,
             workflow=wanted.get("workflow", ""),
             by=self.person(),
             priority=wanted["priority"],
@@ -167,6 +173,14 @@ def find_agent(workspace: Workspace, name: str) -> Agent:
         # Known already: the answer names both without another query.
         agent.current.agent = agent
     return agent
+
+
+def _agent_and_version(workspace: Workspace, name: str, version: int | None) -> tuple[Agent, int | None]:
+    """Find an agent by `name` or `name@3`; gives the version that was named, if one was."""
+    name, pinned = split_pin(name)
+    if pinned is not None and version not in (None, pinned):
+        raise InvalidInput(f"The agent's name says version {pinned}.", "version")
+    return find_agent(workspace, name), version or pinned
 
 
 def idempotency_key(request: Request) -> str:

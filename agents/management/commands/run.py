@@ -15,6 +15,7 @@ from rich.live import Live
 from agents.management.following import Picture, follow, plain
 from agents.models import Agent, Run, RunStatus, Workspace
 from agents.services.errors import ServiceError
+from agents.services.publishing import split_pin
 from agents.services.runs import cancel_run, start_run
 
 EXIT_CODES = {RunStatus.SUCCEEDED: 0, RunStatus.FAILED: 1, RunStatus.CANCELLED: 2}
@@ -28,7 +29,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("agent", metavar="AGENT", help="name of an agent of the workspace, or of a workflow")
+        parser.add_argument("agent", metavar="AGENT", help="name of an agent (name@3: its version 3), or of a workflow")
         parser.add_argument("goal", metavar="GOAL", help='what to do; JSON (e.g. {"goal": "…"}) is taken as it is')
         parser.add_argument("--workspace", default="default", help="slug of the workspace (default: %(default)s)")
         how = parser.add_mutually_exclusive_group()
@@ -98,9 +99,12 @@ def second_interrupt(*, seconds: float) -> bool:
 def _start(agent: str, goal: str, workspace: str) -> Run:
     try:
         home = Workspace.objects.get(slug=workspace)
-        found = Agent.objects.filter(workspace=home, name=agent, archived_at=None).first()
+        name, version = split_pin(agent)
+        found = Agent.objects.filter(workspace=home, name=name, archived_at=None).first()
         workflow = "" if found else agent
-        return start_run(workspace=home, input=_input(goal), agent=found, workflow=workflow, source="cli")
+        return start_run(
+            workspace=home, input=_input(goal), agent=found, version=version, workflow=workflow, source="cli"
+        )
     except Workspace.DoesNotExist as error:
         raise CommandError(f"There is no workspace {workspace!r}.") from error
     except ServiceError as error:
