@@ -52,7 +52,7 @@ class AgentVersion(models.Model):
     """What an agent does. Never changed once published: runs are pinned to it.
 
     The database holds this too, whoever writes (see the migration that guards versions); only who published it may be
-    forgotten, with the person, and all of it goes with its workspace.
+    forgotten, with the person.
     """
 
     agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="versions")
