@@ -9,7 +9,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from agents.api.serializers import AnyJSON, Moment, StrictSerializer
-from agents.definitions import FIELDS
+from agents.definitions.definition import FIELDS
 from agents.models import Agent, AgentVersion
 from agents.services.drafts import Draft, definition_of
 from agents.services.publishing import MAX_NOTE

@@ -8,8 +8,8 @@ from typing import Any
 
 from agents.definitions.definition import Definition
 from agents.definitions.problems import Problem
-from agents.definitions.schemas import schema_fault
 from agents.definitions.template import names_for, template_problems
+from agents.engine.schemas import schema_fault
 
 CheckOptions = Callable[[str, Mapping[str, Any]], Collection[Problem]]
 """Says what is wrong with the options of a workflow; fields begin with `options`."""

@@ -14,7 +14,7 @@ from agents.definitions.problems import Problem
 from agents.engine.canonical import encode
 
 _PLACE = re.compile(r"\{\{[ \t]*([A-Za-z_][A-Za-z0-9_]*)[ \t]*\}\}")
-_OPEN, _EXAMPLE = "{{", "{{ goal }}"
+OPENS, _EXAMPLE = "{{", "{{ goal }}"
 GOAL = "goal"
 """The one value of an input that has no schema."""
 
@@ -47,18 +47,19 @@ def render(template: str, input: Any, names: Iterable[str]) -> str:
     """Put the input's values into a template. What is no place for one of the names stays as it is."""
     values = input if isinstance(input, dict) else {GOAL: input}
     known = frozenset(names)
-    return _PLACE.sub(lambda place: _text(values.get(place[1])) if place[1] in known else place[0], template)
+    return _PLACE.sub(lambda place: as_text(values.get(place[1])) if place[1] in known else place[0], template)
 
 
 def _openings(template: str) -> Iterable[int]:
-    at = template.find(_OPEN)
+    at = template.find(OPENS)
     while at >= 0:
         yield at
         place = _PLACE.match(template, at)
-        at = template.find(_OPEN, place.end() if place else at + len(_OPEN))
+        at = template.find(OPENS, place.end() if place else at + len(OPENS))
 
 
-def _text(value: Any) -> str:
+def as_text(value: Any) -> str:
+    """Write a value: a text as it is, nothing for null, anything else as JSON."""
     if value is None:
         return ""
     return value if isinstance(value, str) else encode(value)

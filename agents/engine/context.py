@@ -67,6 +67,11 @@ class Context:
         """The agent version this run is pinned to; None for a run without an agent."""
         return self._x.agent
 
+    @property
+    def input(self) -> JSON:
+        """The run's input, as the workflow function was handed it."""
+        return self._x.input
+
     # -- models and tools ----------------------------------------------------------------------------------------
 
     async def think(

@@ -74,15 +74,15 @@ def _no_constant(name: str) -> None:
 def faults_by_schema(value: JSON, schema: Mapping[str, Any]) -> Iterator[str]:
     """Say what keeps a value from fitting a JSON schema; raises Unfit for a schema that refers to another place."""
     # Imported where it is used: most workers never need it.
-    from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
-    from referencing import Registry
     from referencing.exceptions import Unresolvable
 
-    # With a registry of its own: references to addresses would be fetched.
-    validator = Draft202012Validator(schema, registry=Registry())
+    from agents.engine.schemas import checker
+
     try:
-        faults = sorted(validator.iter_errors(value), key=lambda fault: [str(part) for part in fault.absolute_path])
+        faults = sorted(
+            checker(schema).iter_errors(value), key=lambda fault: [str(part) for part in fault.absolute_path]
+        )
     except Unresolvable as error:
         raise Unfit(f"the schema refers to what it does not hold: {error}") from error
     for fault in faults[:MAX_FAULTS]:

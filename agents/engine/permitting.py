@@ -53,7 +53,7 @@ async def permitted(x: Execution, scope: Scope, call: ToolCall, because: str = "
         dict(call.arguments),
         workspace_id=x.claimed.workspace_id,
         is_tainted=x.is_tainted,
-        because=because,
+        because=because or _wish_of(x, call.name),
     )
     if need is None:
         # Perhaps it was needed when the run came here last: then what a person said holds.
@@ -65,6 +65,20 @@ async def permitted(x: Execution, scope: Scope, call: ToolCall, because: str = "
         if not fault:
             return _leave(scope, call, decision, asked)
         ask_again(x, question, x.steps[asked], fault)
+
+
+def _wish_of(x: Execution, tool: str) -> str:
+    """Say why the run's agent wants to be asked about each call of a tool; nothing if it does not.
+
+    It can want more to be asked than the workspace does, never less.
+    """
+    wishes = x.agent.approvals if x.agent else {}
+    if tool in (wishes.get("tools") or ()):
+        return f"The agent asks before each call of {tool}."
+    has_effect = any(spec.effect != "none" for spec in x.host.ports.tools.specs([tool])) if wishes else False
+    if wishes.get("policy") == "always" and has_effect:
+        return "The agent asks before each call that has an effect."
+    return ""
 
 
 async def _as_decided(x: Execution, scope: Scope, call: ToolCall, key: str) -> Leave:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agents.definitions import Change, Definition, Problem, changes_between, problems_of, read_yaml, write_yaml
-from agents.definitions.problems import Malformed
+from agents.definitions.checking import problems_of
+from agents.definitions.comparing import Change, changes_between
+from agents.definitions.definition import Definition
+from agents.definitions.exchange import read_yaml, write_yaml
+from agents.definitions.problems import Malformed, Problem
 from agents.models import Agent, User, Workspace
 from agents.services.drafts import WHAT, Draft, create_agent, definition_of, draft_of, save_draft
 from agents.services.errors import InvalidDefinition, NotFound

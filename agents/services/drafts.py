@@ -11,7 +11,7 @@ import structlog
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from agents.definitions import FIELDS, Definition, read_definition
+from agents.definitions.definition import FIELDS, Definition, read_definition
 from agents.definitions.problems import Malformed
 from agents.models import Agent, AgentDraft, AgentVersion, User, Workspace
 from agents.services.errors import Conflict, InvalidDefinition, InvalidInput, NotFound

@@ -17,7 +17,7 @@ from agents.services.budgets import deadline_of
 from agents.services.errors import InvalidInput, NotFound
 from agents.services.outcomes import edited_outcome, outcome_of
 from agents.services.previews import chosen_step
-from agents.services.runs import accept_run, check_options, input_text, name_of
+from agents.services.runs import accept_run, check_input, check_options, input_text, name_of
 
 log = structlog.get_logger(__name__)
 
@@ -63,6 +63,8 @@ def plan_fork(
         raise InvalidInput("A fork has either an outcome or the input edited, not both.", "input")
     division = forking.divide(steps, chosen, is_edited=edit is not None)
     pinned = _version(run, version)
+    if pinned is not None and not isinstance(input, Unchanged):
+        check_input(pinned, decode(input_text(input)))
     return PlannedFork(
         division=division,
         chosen=chosen,

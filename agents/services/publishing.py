@@ -7,7 +7,10 @@ from django.db import transaction
 from django.db.models import Max, QuerySet
 from django.utils import timezone
 
-from agents.definitions import FIELDS, Change, Problem, Surroundings, changes_between, problems_of
+from agents.definitions.checking import Surroundings, problems_of
+from agents.definitions.comparing import Change, changes_between
+from agents.definitions.definition import FIELDS
+from agents.definitions.problems import Problem
 from agents.engine.registry import known_workflows
 from agents.models import Agent, AgentDraft, AgentVersion, User, Workspace
 from agents.services.drafts import WHAT, Draft, definition_of, draft_of, read, stale

@@ -10,7 +10,6 @@ from typing import Literal
 from django.contrib.auth.models import AnonymousUser
 from django.db import IntegrityError, OperationalError, connection, transaction
 
-from agents.definitions import mismatch_of
 from agents.engine import control
 from agents.engine.canonical import JSON, decode, digest, encode
 from agents.engine.database_clock import database_now
@@ -18,6 +17,7 @@ from agents.engine.deciding import decision_name
 from agents.engine.errors import NotEncodable
 from agents.engine.ranking import Place, take_place
 from agents.engine.registry import known_workflows
+from agents.engine.schemas import mismatch_of
 from agents.models import Agent, AgentVersion, Run, RunEvent, RunStatus, User, Wait, WaitKind, Workspace
 from agents.services.accepting import write_run
 from agents.services.budgets import caps_of, deadline_of

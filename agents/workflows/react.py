@@ -48,9 +48,10 @@ async def react(ctx: Context, input: JSON) -> JSON:
     max_rounds = _count(options.get("max_rounds"), MAX_ROUNDS)
     miscalls = Miscalls(_count(options.get("max_wrong_calls"), MAX_WRONG_CALLS))
     repeats = Repeats(_count(agent.caps.get("repeats") if agent else None, MAX_REPEATS))
-    reflections = Reflections(ctx, goal_of(input), _count(options.get("reflect"), 0))
+    goal = goal_of(input, agent.input_schema if agent else None)
+    reflections = Reflections(ctx, goal, _count(options.get("reflect"), 0))
     chat: list[Message] = [instructions(ctx, GROUNDING), *earlier_messages(input)]
-    chat.append(user(_task(input, offline=offline)))
+    chat.append(user(_task(goal, input, offline=offline)))
     sources = Sources()
     for number in range(1, max_rounds + 1):
         reply = await ctx.think(chat, tools=offered)
@@ -74,10 +75,9 @@ async def react(ctx: Context, input: JSON) -> JSON:
     return _finish(reply, sources)
 
 
-def _task(input: JSON, *, offline: bool) -> str:
+def _task(goal: str, input: JSON, *, offline: bool) -> str:
     """Give what the model is asked: the goal, and what others have found out for it."""
     context = input.get("context") if isinstance(input, dict) else None
-    goal = goal_of(input)
     # The model of rules would take the findings of others for questions to answer.
     return f"{goal}\n\n{context}" if isinstance(context, str) and context.strip() and not offline else goal
 

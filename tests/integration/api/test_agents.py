@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -25,9 +26,7 @@ def manager(workspace: Workspace) -> Client:
 
 
 def send(client: Client, method: str, path: str, body: Any = None) -> Any:
-    answer = client.generic(
-        method, path, data="" if body is None else client._encode_json(body, JSON), content_type=JSON
-    )
+    answer = client.generic(method, path, data="" if body is None else json.dumps(body), content_type=JSON)
     return answer.status_code, answer.json() if answer.content else None
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from agents.definitions import changes_between, read_definition
-from agents.definitions.comparing import Line
+from agents.definitions.comparing import Line, changes_between
+from agents.definitions.definition import read_definition
 
 OLD = read_definition(
     {

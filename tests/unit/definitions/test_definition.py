@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from agents.definitions import Definition, Problem, Surroundings, problems_of, read_definition
-from agents.definitions.problems import Malformed
+from agents.definitions.checking import Surroundings, problems_of
+from agents.definitions.definition import Definition, read_definition
+from agents.definitions.problems import Malformed, Problem
 
 THERE = Surroundings(
     tools=("search_documents", "web_fetch"),

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.definitions import read_definition, read_yaml, write_yaml
+from agents.definitions.definition import read_definition
+from agents.definitions.exchange import read_yaml, write_yaml
 from agents.definitions.problems import Malformed
 
 HEAD = "agentsite: agent/1\n"

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.definitions import names_for, render
-from agents.definitions.template import template_problems
+from agents.definitions.template import names_for, render, template_problems
 
 
 @pytest.mark.parametrize(

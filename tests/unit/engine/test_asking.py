@@ -307,3 +307,24 @@ def test_a_sub_run_never_has_more_tools_than_its_parent(monkeypatch: pytest.Monk
     # The test gives each run the same agent; what holds without one is what comes from above.
     assert {run.child.tools for run in test.store.runs.values() if run.parent_id} == {'["read"]'}
     assert text == "ToolNotAllowed: This run may not use the tool 'send'. Tools: read."
+
+
+@pytest.mark.parametrize(
+    ("approvals", "asked"),
+    [
+        ({}, []),
+        ({"policy": "as_workspace"}, []),
+        ({"policy": "always"}, ["approve:send#0"]),
+        ({"tools": ["read"]}, ["approve:read#0"]),
+    ],
+)
+def test_an_agent_can_want_more_to_be_asked(approvals: dict[str, Any], asked: list[str]) -> None:
+    async def flow(ctx: Context, input: Any) -> Any:
+        return [(await ctx.tool(ToolCall("1", "send", SEND))).ok, (await ctx.tool(ToolCall("2", "read", {}))).ok]
+
+    office = Office()
+    agent = AgentConfig("clerk", 1, tools=("read", "send"), approvals=approvals)
+    run = WorkflowTest(tools=office.tools, agent=agent).run(flow)
+    assert list(run.memory.approvals) == asked
+    assert run.status == ("waiting" if asked else "succeeded")
+    assert office.sent == ([] if asked == ["approve:send#0"] else [SEND])

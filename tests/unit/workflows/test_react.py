@@ -163,6 +163,17 @@ def test_instructions_and_goals_are_no_templates() -> None:
     assert told[1].text == payload
 
 
+def test_instructions_have_places_for_the_input() -> None:
+    schema = {"type": "object", "properties": {"topic": {"type": "string"}, "depth": {"type": "integer"}}}
+    model = ScriptedModel(["Done."])
+    agent = AgentConfig("tester", 1, "About {{ topic }}, {{ depth }} deep.", "test:m", input_schema=schema)
+    # What a value holds is a text, whatever it looks like.
+    assert WorkflowTest(model=model, agent=agent).run(react, {"topic": "{{ depth }}", "depth": 3}).status == "succeeded"
+    told = model.requests[0].messages
+    assert told[0].text.startswith("About {{ depth }}, 3 deep.")
+    assert told[1].text == "topic: {{ depth }}\ndepth: 3"
+
+
 @pytest.mark.parametrize("given", [None, "", "  ", {}, {"goal": ""}, {"goal": 5}, ["x"]])
 def test_needs_a_goal(given: Any) -> None:
     test, _ = engine([])

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from agents.definitions import mismatch_of, schema_fault
-from agents.definitions.schemas import MAX_DEPTH
+from agents.engine.schemas import MAX_DEPTH, mismatch_of, schema_fault
 
 DEFS: dict[str, Any] = {"$defs": {"person": {"type": "object", "properties": {"age": {"type": "integer"}}}}}
 TASK: dict[str, Any] = {

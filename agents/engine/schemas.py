@@ -53,6 +53,11 @@ class _Refused(ValueError):
     """This schema is not taken."""
 
 
+def checker(schema: Mapping[str, Any]) -> Any:
+    """Give the library's validator of a schema, bounded, and with a registry of its own: nothing is fetched."""
+    return _CHECKER(schema, registry=Registry())
+
+
 def schema_fault(schema: Any) -> str:
     """Say why something is no schema that is taken; an empty text if it is one."""
     try:
@@ -65,7 +70,7 @@ def schema_fault(schema: Any) -> str:
 def mismatch_of(schema: Mapping[str, Any], value: Any) -> Mismatch | None:
     """Give the first place where a value does not fit a schema, None if it fits."""
     try:
-        error = next(iter(_CHECKER(schema, registry=Registry()).iter_errors(value)), None)
+        error = next(iter(checker(schema).iter_errors(value)), None)
     except RecursionError:
         return Mismatch("", "This is nested too deeply.")
     if error is None:
@@ -169,6 +174,8 @@ def _pattern(validator: Any, pattern: str, value: Any, schema: Any) -> Iterator[
         return
     try:
         _matcher(pattern).validate_python(value)
+    except BadPattern:
+        yield ValidationError(f"The pattern {pattern!r} can't be checked here")
     except NotMatching:
         yield ValidationError(f"This does not match {pattern!r}")
 
