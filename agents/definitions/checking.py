@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +11,11 @@ from agents.definitions.problems import Problem
 from agents.definitions.template import names_for, template_problems
 from agents.engine.schemas import schema_fault
 
-CheckOptions = Callable[[str, Mapping[str, Any]], Collection[Problem]]
-"""Says what is wrong with the options of a workflow; fields begin with `options`."""
+CheckOptions = Callable[[str, Mapping[str, Any], Sequence[str]], Collection[Problem]]
+"""Says what is wrong with the options of a workflow for an agent of these sub-agents; fields begin with `options`."""
 
 
-def take_all(workflow: str, options: Mapping[str, Any]) -> Collection[Problem]:
+def take_all(workflow: str, options: Mapping[str, Any], sub_agents: Sequence[str]) -> Collection[Problem]:
     """Stand for workflows that take any options."""
     return ()
 
@@ -44,7 +44,7 @@ def problems_of(definition: Definition, there: Surroundings) -> list[Problem]:
         *_models(definition),
         *_schemas(definition),
         *template_problems("instructions", definition.instructions, names_for(definition.input_schema)),
-        *there.check_options(definition.workflow, definition.options),
+        *there.check_options(definition.workflow, definition.options, definition.sub_agents),
     ]
 
 

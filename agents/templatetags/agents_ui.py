@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -109,6 +110,24 @@ def excerpt(text: str) -> str:
 def pairs(value: Any) -> list[tuple[str, Any]]:
     """Give names and values of an object; none of anything else."""
     return list(value.items()) if isinstance(value, dict) else []
+
+
+@register.filter
+def item(mapping: Mapping[str, Any], name: str) -> Any:
+    """Give what an object has under a name, None if there is nothing."""
+    return mapping.get(name)
+
+
+@register.filter
+def is_list(value: Any) -> bool:
+    """Whether a value is a list."""
+    return isinstance(value, list)
+
+
+@register.filter
+def cut_underscores(name: str) -> str:
+    """Write a field's name as words."""
+    return name.replace("_", " ")
 
 
 @register.simple_tag(takes_context=True)

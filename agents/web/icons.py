@@ -37,6 +37,7 @@ PATHS = {
     # The frame
     "home": '<path d="M2 7.6L8 2.4l6 5.2M3.6 6.6v7h8.8v-7"/>',
     "runs": '<path d="M2.2 3.5h6M5 8h7M3.4 12.5h10.4"/>',
+    "agents": '<circle cx="8" cy="5" r="2.8"/><path d="M2.8 14c.4-3 2.4-4.6 5.2-4.6s4.8 1.6 5.2 4.6"/>',
     "approvals": '<path d="M2.2 3h11.6v10H2.2zM5 8.2l2 2 4-4.4"/>',
     "documents": '<path d="M4.5 1.8h7.8v10.4H4.5zM4.5 4H2.8v10.2h7.7v-2M6.8 5h3.2M6.8 7.6h3.2"/>',
     "workers": '<path d="M2 2.8h12v4H2zM2 9.2h12v4H2zM4.6 4.8h.1M4.6 11.2h.1"/>',

@@ -4,6 +4,8 @@ from django.urls import URLPattern, URLResolver, path
 
 from agents.web.views import (
     account,
+    agent_versions,
+    agents,
     approvals,
     documents,
     forks,
@@ -21,6 +23,7 @@ from agents.web.views import (
 app_name = "web"
 
 _RUN = "w/<slug:slug>/runs/<uuid:run_id>/"
+_AGENT = "w/<slug:slug>/agents/<slug:name>/"
 _CONTROLS = ("cancel", "pause", "resume", "retry")
 _PREVIEWED = ("resume", "retry")
 
@@ -42,6 +45,21 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{_RUN}fork/", forks.fork, name="run-fork"),
     path(f"{_RUN}compare/", forks.compare, name="run-compare"),
     *[path(f"{_RUN}{a}/preview/", forks.preview, {"action": a}, name=f"run-{a}-preview") for a in _PREVIEWED],
+    path("w/<slug:slug>/agents/", agents.agents, name="agents"),
+    path("w/<slug:slug>/agents/new/", agents.new, name="agent-new"),
+    path("w/<slug:slug>/agents/import/", agents.read_in, name="agent-import"),
+    path(_AGENT, agents.agent, name="agent"),
+    path(f"{_AGENT}start/", agents.start, name="agent-start"),
+    path(f"{_AGENT}export/", agents.export, name="agent-export"),
+    path(f"{_AGENT}archive/", agents.archive, {"archived": True}, name="agent-archive"),
+    path(f"{_AGENT}unarchive/", agents.archive, {"archived": False}, name="agent-unarchive"),
+    path(f"{_AGENT}draft/", agent_versions.draft, name="agent-draft"),
+    path(f"{_AGENT}draft/discard/", agent_versions.discard, name="agent-discard"),
+    path(f"{_AGENT}publish/", agent_versions.publish, name="agent-publish"),
+    path(f"{_AGENT}versions/", agent_versions.versions, name="agent-versions"),
+    path(f"{_AGENT}versions/<int:number>/", agent_versions.version, name="agent-version"),
+    path(f"{_AGENT}compare/", agent_versions.compare, name="agent-compare"),
+    path(f"{_AGENT}rollback/", agent_versions.roll_back, name="agent-rollback"),
     path("w/<slug:slug>/threads/", threads.threads, name="threads"),
     path("w/<slug:slug>/threads/start/", threads.start, name="thread-start"),
     path("w/<slug:slug>/threads/<uuid:thread_id>/", threads.thread, name="thread"),
