@@ -61,7 +61,14 @@ class DraftForm(forms.Form):
 
     revision = forms.IntegerField(min_value=0, max_value=MAX_REVISION, widget=forms.HiddenInput)
     description = forms.CharField(label="Description", required=False)
-    instructions = forms.CharField(label="Instructions", required=False, strip=False, widget=forms.Textarea)
+    instructions = forms.CharField(
+        label="Instructions",
+        required=False,
+        strip=False,
+        widget=forms.Textarea,
+        help_text="What the model is told first. {{ goal }}, or the name of a property of the input schema in such "
+        "braces, stands for the run's value.",
+    )
     workflow = forms.ChoiceField(label="Workflow")
     options = JSONText(label="Options of the workflow", required=False)
     model = forms.CharField(label="Model", required=False)

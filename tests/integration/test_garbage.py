@@ -12,7 +12,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
 
-from agents.models import Document, Role, Run, Step, Wait
+from agents.models import Document, Role, Run, Scope, Step, Wait
 from tests.addresses import address, arguments_of, routes
 from tests.factories import make_agent, make_client, make_run, make_token, make_user, make_workspace
 
@@ -59,6 +59,10 @@ PARAMETERS = {
     RUN: "step all",
     f"{RUN}parts/": "step",
     "w/<slug:slug>/documents/": "find before",
+    "api/v1/agents/<slug:name>/diff": "before after",
+    "api/v1/agents/<slug:name>/export": "version",
+    "w/<slug:slug>/agents/<slug:name>/compare/": "before after",
+    "w/<slug:slug>/agents/<slug:name>/export/": "version",
     "admin/agents/run/": "q p o e id__exact status__exact workspace__id__exact nonsense",
     "admin/agents/step/": "q p o id__exact",
 }
@@ -66,6 +70,8 @@ BODIES = {
     "api/v1/runs": "agent workflow input priority tags not_before nonsense",
     "api/v1/runs/<uuid:run_id>/decisions": "key choice outcome",
     "api/v1/documents": "title text url",
+    "api/v1/agents": "name description workflow options input_schema caps tools",
+    "api/v1/agents/import": "yaml preview revision",
     "api/v1/runs/<uuid:run_id>/cancel": "nonsense",
 }
 FORMS = {
@@ -75,6 +81,11 @@ FORMS = {
     f"{RUN}decide/": "key choice outcome step next",
     f"{RUN}cancel/": "next step",
     "w/<slug:slug>/documents/add/": "title url text",
+    "w/<slug:slug>/agents/new/": "name description",
+    "w/<slug:slug>/agents/import/": "yaml revision",
+    "w/<slug:slug>/agents/<slug:name>/draft/": "revision instructions options caps__steps caps__usd tools",
+    "w/<slug:slug>/agents/<slug:name>/publish/": "revision note",
+    "w/<slug:slug>/agents/<slug:name>/start/": "version value-goal",
     "w/<slug:slug>/settings/tokens/": "name scopes days",
 }
 VALID = {"workflow": '"react"', "key": '"s#0"', "choice": '"done"', "text": '"words"'}
@@ -106,7 +117,7 @@ class Site:
         }
         self.pages = Client(raise_request_exception=False)
         self.pages.force_login(person)
-        self.api = make_client(make_token(home, person))
+        self.api = make_client(make_token(home, person, scopes=Scope.values))
         self.errors: list[str] = []
 
     def client(self, path: str) -> Client:

@@ -8,7 +8,7 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from agents.definitions.comparing import changes_between
-from agents.models import Agent, Role
+from agents.models import Agent, AgentVersion, Role
 from agents.services import drafts, publishing
 from agents.services.drafts import Draft
 from agents.services.errors import Conflict, InvalidInput
@@ -97,7 +97,7 @@ def versions(request: HttpRequest, place: Place, name: str) -> HttpResponse:
     return render(request, place, "web/agents/versions.html", context)
 
 
-def _sides(agent: Agent, listed: list[object]) -> tuple[str, str]:
+def _sides(agent: Agent, listed: list[AgentVersion]) -> tuple[str, str]:
     """Give what is compared unless something else is chosen: what runs get, with the draft or what came before."""
     current = agent.current.number if agent.current else 0
     return (str(max(current - 1, 1)), str(current)) if len(listed) > 1 else (str(current), publishing.DRAFT)

@@ -142,9 +142,9 @@ def test_a_circle_with_a_depth_has_an_end() -> None:
 
 
 def test_workflows_judge_their_own_options() -> None:
-    def check(workflow: str, options: Any) -> list[Problem]:
-        return [] if options.get("width") else [Problem("options.width", f"{workflow} wants a width.")]
+    def check(workflow: str, options: Any, members: Any) -> list[Problem]:
+        return [] if options.get("width") else [Problem("options.width", f"{workflow} wants a width for {members}.")]
 
     there = Surroundings(THERE.tools, THERE.workflows, THERE.agents, check)
-    assert problems_of(Definition(name="a"), there) == [Problem("options.width", "react wants a width.")]
+    assert problems_of(Definition(name="a"), there) == [Problem("options.width", "react wants a width for ().")]
     assert problems_of(Definition(name="a", options={"width": 3}), there) == []

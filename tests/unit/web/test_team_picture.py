@@ -1,0 +1,67 @@
+"""Pictures of teams: everybody in a column of their own depth, nobody on top of another, circles too."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+from agents.web.stages import stages_picture
+from agents.web.team_picture import MAX_BOXES, Picture, team_picture
+
+
+def columns(picture: Picture) -> list[list[str]]:
+    """Give the keys of the boxes, column by column."""
+    places = sorted({box.x for box in picture.boxes})
+    return [[box.key for box in picture.boxes if box.x == place] for place in places]
+
+
+def check_places(picture: Picture) -> None:
+    """Everything is inside the picture, and no box lies on another."""
+    for box in picture.boxes:
+        assert 0 < box.x < box.x + box.width < picture.width
+        assert 0 < box.y < box.y + box.height < picture.height
+    for one, other in combinations(picture.boxes, 2):
+        apart = one.x + one.width <= other.x or other.x + other.width <= one.x
+        assert apart or one.y + one.height <= other.y or other.y + other.height <= one.y, (one, other)
+
+
+def drawn(below: dict[str, list[str]]) -> Picture:
+    picture = team_picture(below, [*below])
+    assert picture is not None
+    check_places(picture)
+    return picture
+
+
+def test_work_goes_from_left_to_right() -> None:
+    picture = drawn({"lead": ["a", "b"], "b": ["c"], "a": [], "c": []})
+    assert columns(picture) == [["lead"], ["b", "a"], ["c"]]
+    assert len(picture.arrows) == 3
+    assert not any(arrow.is_back for arrow in picture.arrows)
+    assert picture.words == "lead may give work to a, b; b may give work to c"
+
+
+def test_circles_and_those_who_are_not_there_are_drawn_too() -> None:
+    picture = drawn({"a": ["b"], "b": ["a", "b", "gone"]})
+    assert columns(picture) == [["a"], ["b"], ["gone"]]
+    assert [arrow.is_back for arrow in picture.arrows] == [False, True, True, False]
+    assert [box.key for box in picture.boxes if not box.is_known] == ["gone"]
+
+
+def test_where_there_is_nothing_to_draw_there_is_no_picture() -> None:
+    assert team_picture({"a": [], "b": []}, ["a", "b"]) is None
+    assert team_picture({"a": [f"b{n}" for n in range(MAX_BOXES)]}, []) is None
+
+
+def test_a_teams_stages() -> None:
+    definition = {"name": "team", "workflow": "team", "sub_agents": ["planner", "x", "y", "writer"], "options": {}}
+    picture = stages_picture(definition)
+    assert picture is not None
+    check_places(picture)
+    assert picture.words == "planner plans, then x works and y works, then writer writes, then team reviews"
+    # Sent back at most so often: the way back is drawn, and gone with the review.
+    assert [arrow.is_back for arrow in picture.arrows].count(True) == 1
+    unreviewed = stages_picture({**definition, "options": {"reflect": 0, "approve_plan": True, "workers": ["y"]}})
+    assert unreviewed is not None
+    assert unreviewed.words == "planner plans, then a person approves, then y works, then writer writes"
+    assert not any(arrow.is_back for arrow in unreviewed.arrows)
+    assert stages_picture({**definition, "options": {"width": "wide"}}) is None
+    assert stages_picture({**definition, "workflow": "react"}) is None
