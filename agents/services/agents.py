@@ -114,6 +114,7 @@ def _ensure(workspace: Workspace, starting: StartingAgent, by: User | None) -> A
             agent=agent,
             number=1,
             defaults={
+                "description": starting.description,
                 "workflow": starting.workflow,
                 "model": settings.MODEL,
                 "instructions": starting.instructions,

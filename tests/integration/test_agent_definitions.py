@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, connection, models, transaction
 
+from agents.definitions.checking import problems_of
 from agents.engine.directory import agent_config, resolve_target
 from agents.engine.errors import Permanent
 from agents.models import Agent, AgentDraft, AgentVersion, Role, User, Workspace
@@ -308,6 +309,15 @@ def test_what_is_published_stays_as_it_is_by_every_path(home: Workspace, admin: 
         with pytest.raises(DatabaseError, match="never changed"), transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(f"UPDATE {table} SET {field.column} = {value} WHERE id = %s", [version.pk])  # noqa: S608 (names of our own)
     assert AgentVersion.objects.get().instructions == "Read."
+
+
+def test_the_starting_agents_could_be_published(home: Workspace, admin: User) -> None:
+    for agent in ensure_starting_agents(home):
+        draft = draft_of(agent)
+        assert draft.definition["description"] == agent.description != ""
+    there = publishing.surroundings(home)
+    for agent in ensure_starting_agents(home):
+        assert problems_of(drafts.read(draft_of(agent).definition), there) == []
 
 
 def test_who_published_may_be_forgotten(home: Workspace, admin: User) -> None:

@@ -11,7 +11,7 @@ def describe(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('agents', '0013_add_threads'),
+        ('agents', '0014_add_caps'),
     ]
 
     operations = [

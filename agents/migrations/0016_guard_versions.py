@@ -44,7 +44,7 @@ def unguard(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('agents', '0014_describe_versions'),
+        ('agents', '0015_describe_versions'),
     ]
 
     operations = [
