@@ -19,6 +19,7 @@ from agents.engine.recording import close_step, finish_step, outcome_of, record_
 from agents.engine.scope import Scope
 from agents.engine.subruns import SubRunCall
 from agents.engine.trust_records import trust_of
+from agents.engine.windows import runs_of
 
 if TYPE_CHECKING:
     from agents.engine.execution import Execution
@@ -243,9 +244,10 @@ async def _forsake(x: Execution, paths: Sequence[str]) -> None:
     for key in [key for key in x.calls if key.startswith(tuple(paths)) and x.steps[key].status == "running"]:
         close_step(x, key, "Another branch was done first.")
     called = [
-        decode(record.input)["run"]
+        run
         for key, record in x.steps.items()
-        if record.kind == "call" and record.status == "running" and key.startswith(tuple(paths))
+        if record.kind in ("call", "each") and record.status == "running" and key.startswith(tuple(paths))
+        for run in runs_of(record)
     ]
     if not called:
         return

@@ -12,7 +12,7 @@ from uuid import UUID, uuid5
 
 from pydantic import BaseModel
 
-from agents.engine import branching, subagents, subruns, thinking
+from agents.engine import branching, subagents, subruns, thinking, windows
 from agents.engine.artifacts import keep_file
 from agents.engine.asking import (
     LASTS,
@@ -266,6 +266,17 @@ class Context:
     ) -> subruns.SubRun:
         """Start another agent or workflow; await `.result()` of what comes back, or let it go."""
         return await subruns.start(self._x, self._enter("spawn"), target, input, workflow, priority)
+
+    def each(
+        self, target: str, inputs: Sequence[JSON], *, numbers: Sequence[int] = (), width: int = windows.WIDTH
+    ) -> AsyncIterator[windows.Window]:
+        """Run another agent or workflow on each of up to a million inputs, in windows of `width` at once.
+
+        Gives each window when all of it has ended. What was returned stays with the sub-runs: this run's memory does
+        not grow with their number. `numbers` are those of the inputs, by default from 0 on.
+        """
+        given = numbers or range(len(inputs))
+        return windows.each(self._x, self._enter("each"), target, inputs, given, width)
 
     async def sub_agents(self) -> tuple[SubAgent, ...]:
         """Give the agents that this run's agent may delegate to, as they were when this was first asked."""

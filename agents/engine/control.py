@@ -25,6 +25,7 @@ from agents.engine.records import ON_CANCEL, WaitRecord
 from agents.engine.registry import cancel_handler
 from agents.engine.scope import is_superseded_with
 from agents.engine.turns import ITS_TURN, is_turn_of_another
+from agents.engine.windows import keys_of_starters
 from agents.models import ENDED, Inbox, ProcessCall, Run, RunEvent, RunStatus, Step, StepStatus, Wait, WaitKind, Wanted
 
 RETRIED = (RunStatus.FAILED, RunStatus.CANCELLED)
@@ -213,12 +214,11 @@ def superseded_by_retry(run: Run) -> list[str]:
 
 def cancelled_calls(run: Run) -> set[str]:
     """Give the keys of open calls whose sub-run was cancelled along with this run: they are called anew."""
-    open_calls = Step.objects.filter(run_id=run.id, kind="call", superseded=False).exclude(
-        status__in=(StepStatus.SUCCEEDED, StepStatus.FAILED)
-    )
+    steps = Step.objects.filter(run_id=run.id, kind__in=("call", "each"), superseded=False)
+    open_steps = steps.exclude(status__in=(StepStatus.SUCCEEDED, StepStatus.FAILED))
     # Also those that are still stopping: they will be cancelled.
-    cancelled = Run.objects.filter(Q(status=RunStatus.CANCELLED) | Q(wanted=Wanted.CANCEL), parent_id=run.id)
-    return set(open_calls.values_list("key", flat=True)) & set(cancelled.values_list("parent_key", flat=True))
+    below = Run.objects.filter(Q(status=RunStatus.CANCELLED) | Q(wanted=Wanted.CANCEL), parent_id=run.id)
+    return keys_of_starters(open_steps.values_list("key", flat=True), below.values_list("parent_key", flat=True))
 
 
 def _cancel_one(run: Run, by: str) -> bool:

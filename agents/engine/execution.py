@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -348,6 +348,12 @@ class Execution:
         if self.sealed:
             raise Sealed
         return await self.waiting.message(name, wait, join)
+
+    async def messages(self, prefix: str, tokens: Mapping[str, str], wait: WaitRecord) -> list[MessageRecord]:
+        """Wait until a message with its token has come for each name, all below one prefix; give all that came."""
+        if self.sealed:
+            raise Sealed
+        return await self.waiting.messages(prefix, tokens, wait)
 
     def stamp(self) -> datetime:
         """Give the time for a record; it never goes back within a run, so that it orders the steps."""

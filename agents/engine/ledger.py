@@ -170,15 +170,17 @@ class Ledger:
 def decide(asks: Sequence[Ask], spent_so_far: Amounts, held: Amounts) -> list[Amounts | str | None]:
     """Answer each ask: what it gets, or in words which cap is used up, or None to wait for what others hold.
 
-    Something is given as long as less than a cap is spent and held, so that a tree takes more than its caps by less
-    than what the last one reserved.
+    Something is given as long as less than a cap is spent and held, so that a tree takes more tokens and money than its
+    caps by less than what the last one reserved; steps and sub-runs it never takes more.
     """
     answers: list[Amounts | str | None] = []
     for ask in asks:
         gone = spent_so_far.plus(ask.unrecorded)
-        if kind := spent(_wanted(ask), gone):
+        # How many sub-runs it will be is known: all of them must fit, not only the first.
+        further = Amounts(children=max(0, ask.wanted.children - 1))
+        if kind := spent(_wanted(ask), gone.plus(further)):
             answers.append(in_words(kind, ask.caps, gone, ask.whose))
-        elif spent(_wanted(ask), gone.plus(held)):
+        elif spent(_wanted(ask), gone.plus(held).plus(further)):
             answers.append(None)
         else:
             granted = _granted(ask, gone.plus(held))

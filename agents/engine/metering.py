@@ -125,10 +125,10 @@ class Meter:
                 )
             await account.take(key, Amounts(tokens=tokens, microusd=cost or 0))
 
-    async def child(self, key: str) -> None:
-        """Reserve a sub-run; raises CapReached."""
+    async def children(self, key: str, count: int) -> None:
+        """Reserve so many sub-runs, all or none; raises CapReached."""
         for account in self._accounts:
-            await account.take(key, Amounts(children=1))
+            await account.take(key, Amounts(children=count))
 
     def settle(self, key: str) -> None:
         """What a step took is recorded, or it has ended otherwise: nothing is reserved for it any more."""
@@ -194,8 +194,8 @@ async def take_step(x: Execution, key: str) -> None:
         raise Sealed from None
 
 
-async def take_child(x: Execution, key: str) -> None:
-    """Take a sub-run of what the run's tree may have; raises CapReached."""
+async def take_children(x: Execution, key: str, count: int = 1) -> None:
+    """Take sub-runs of what the run's tree may have, all that one step starts or none; raises CapReached."""
     below = x.claimed.depth + 1
     caps = x.meter.tree if x.meter is not None else STANDARD
     if caps.depth is not None and below > caps.depth:
@@ -203,7 +203,7 @@ async def take_child(x: Execution, key: str) -> None:
     if x.meter is not None:
         if x.meter.own.depth == 0:
             raise CapReached("The agent of this run may start no sub-runs.")
-        await x.meter.child(key)
+        await x.meter.children(key, count)
 
 
 def deadline_for_child(x: Execution, target: Target, now: datetime) -> datetime | None:
@@ -224,7 +224,14 @@ def _recorded(steps: Mapping[str, StepRecord]) -> Amounts:
     done = [step for step in steps.values() if step.is_done and step.kind != "emit"]
     return Amounts(
         steps=sum(1 for step in done if step.status == "succeeded"),
-        children=sum(1 for step in steps.values() if step.kind == "call"),
+        children=sum(_started_by(step) for step in steps.values()),
         tokens=sum(step.input_tokens + step.output_tokens for step in done),
         microusd=sum(step.cost_microusd or 0 for step in done),
     )
+
+
+def _started_by(step: StepRecord) -> int:
+    """Give how many sub-runs a step has started: a call one, a window of many as many as it says."""
+    if step.kind == "each" and step.status != "failed":
+        return int(decode(step.input)["count"])
+    return int(step.kind == "call")

@@ -7,6 +7,7 @@ message named like the step.
 from __future__ import annotations
 
 from collections.abc import Generator
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from agents.engine.canonical import JSON, decode, digest, encode
 from agents.engine.deciding import reconsider
 from agents.engine.endings import tools_for_children
 from agents.engine.errors import CapReached
-from agents.engine.metering import deadline_for_child, take_child
+from agents.engine.metering import deadline_for_child, take_children
 from agents.engine.plans import Plan
 from agents.engine.recording import fail_step, finish_step, log_step, outcome_of, record_step
 from agents.engine.records import ChildRecord, StepRecord, Target, WaitRecord
@@ -78,13 +79,7 @@ async def start(x: Execution, scope: Scope, target: str, input: JSON, workflow: 
             await outcome_of(x, record)  # No cap let it start: this raises the same again.
         return SubRun(x, scope, key, UUID(str(known)))
     await x.gate()
-    try:
-        await take_child(x, key)
-    except CapReached as reached:
-        refused = Plan(plan.kind, plan.name, plan.title, plan.digest, lambda: {"input": input})
-        record = fail_step(x, record_step(x, key, refused), {"type": reached.type, "message": str(reached)})
-        await x.commit()
-        await outcome_of(x, record)
+    await reserve(x, key, Plan(plan.kind, plan.name, plan.title, plan.digest, lambda: {"input": input}))
     resolved = await x.host.resolve_target(x.claimed.workspace_id, target)
     if workflow:
         resolved = Target(workflow, resolved.agent_version_id)
@@ -93,25 +88,44 @@ async def start(x: Execution, scope: Scope, target: str, input: JSON, workflow: 
     plan = Plan(plan.kind, plan.name, plan.title, plan.digest, lambda: {"run": id, "input": input})
     record = record_step(x, key, plan)
     log_step(x, "step_started", record, run=str(id))
-    x.change().children.append(
-        ChildRecord(
-            id=id,
-            target=resolved,
-            parent_key=key,
-            input=encode(input),
-            priority=x.priority if priority is None else priority,
-            created_at=record.started_at,
-            tainted=x.is_tainted,
-            tools=tools_for_children(x),
-            budget=x.meter.budget if x.meter is not None else None,
-            deadline_at=deadline_for_child(x, resolved, record.started_at),
-        )
-    )
+    x.change().children.append(child_of(x, id, resolved, key, input, priority, record.started_at))
+    await settle(x, key)
+    return SubRun(x, scope, key, id)
+
+
+async def reserve(x: Execution, key: str, refused: Plan, count: int = 1) -> None:
+    """Take the sub-runs that a step is to start of what the caps leave; refused, that is recorded and raised."""
+    try:
+        await take_children(x, key, count)
+    except CapReached as reached:
+        record = fail_step(x, record_step(x, key, refused), {"type": reached.type, "message": str(reached)})
+        await x.commit()
+        await outcome_of(x, record)
+
+
+async def settle(x: Execution, key: str) -> None:
+    """From their insert on the sub-runs of a step are counted with the tree, and reserved no more."""
     if x.meter is not None:
-        # From its insert on it is counted with the tree, and reserved no more.
         await x.commit()
         x.meter.settle(key)
-    return SubRun(x, scope, key, id)
+
+
+def child_of(
+    x: Execution, id: UUID, target: Target, key: str, input: JSON, priority: int | None, at: datetime
+) -> ChildRecord:
+    """Make the record of a sub-run, with what it has from its parent."""
+    return ChildRecord(
+        id=id,
+        target=target,
+        parent_key=key,
+        input=encode(input),
+        priority=x.priority if priority is None else priority,
+        created_at=at,
+        tainted=x.is_tainted,
+        tools=tools_for_children(x),
+        budget=x.meter.budget if x.meter is not None else None,
+        deadline_at=deadline_for_child(x, target, at),
+    )
 
 
 async def _ended(x: Execution, key: str, join: str) -> StepRecord:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -24,6 +24,23 @@ class Pending:
     timer: asyncio.TimerHandle | None = None
 
 
+@dataclass(slots=True)
+class Collecting:
+    """Messages that a branch waits for together: those of the names in `missing` have not come with their token."""
+
+    wait: WaitRecord
+    missing: dict[str, str]
+    future: asyncio.Future[Any]
+    came: list[MessageRecord] = field(default_factory=list)
+
+    def take(self, message: MessageRecord) -> bool:
+        """Take a message; tell whether it was the last one that was missing."""
+        self.came.append(message)
+        if self.missing.get(message.name) == message.token:
+            del self.missing[message.name]
+        return not self.missing
+
+
 class Waiting:
     """The timers and messages that a run's branches wait for, and messages that came early."""
 
@@ -31,6 +48,7 @@ class Waiting:
         self._branches = branches
         self._clock = clock
         self._pending: dict[str, Pending] = {}
+        self._collecting: dict[str, Collecting] = {}
         self._early: dict[str, deque[MessageRecord]] = defaultdict(deque)
         self._seen: set[int] = set()
 
@@ -48,6 +66,21 @@ class Waiting:
         received: MessageRecord = await self._wait(name, wait, join)
         return received
 
+    async def messages(self, prefix: str, tokens: Mapping[str, str], wait: WaitRecord) -> list[MessageRecord]:
+        """Wait until a message with its token has come for each name, all below one prefix; give all that came."""
+        collecting = Collecting(wait, dict(tokens), asyncio.get_running_loop().create_future())
+        for name in tokens:
+            while (early := self.early(name)) is not None:
+                collecting.take(early)
+        if not collecting.missing:
+            return collecting.came
+        self._collecting[prefix] = collecting
+        try:
+            await self._branches.blocked(collecting.future)
+        finally:
+            del self._collecting[prefix]
+        return collecting.came
+
     def early(self, name: str) -> MessageRecord | None:
         """Take a message of this name if one is there."""
         early = self._early.get(name)
@@ -61,6 +94,9 @@ class Waiting:
             pending = self._pending.pop(message.name, None)
             if pending is not None:
                 self._branches.resume(pending.future, message)
+            elif (collecting := self._collecting.get(message.name.rsplit("/", 2)[0])) is not None:
+                if collecting.take(message):
+                    self._branches.resume(collecting.future)
             else:
                 self._early[message.name].append(message)
         return new
@@ -74,6 +110,7 @@ class Waiting:
                 joins[pending.join] += 1
             else:
                 waits.append(pending.wait)
+        waits += [replace(one.wait, needed=len(one.missing)) for one in self._collecting.values() if one.missing]
         return waits + [WaitRecord("child", key=join, needed=count) for join, count in joins.items()]
 
     def next_due(self) -> float | None:
@@ -83,7 +120,7 @@ class Waiting:
 
     def expects_messages(self) -> bool:
         """Whether sub-runs may answer at any moment."""
-        return any(pending.wait.kind == "child" for pending in self._pending.values())
+        return bool(self._collecting) or any(pending.wait.kind == "child" for pending in self._pending.values())
 
     def arm(self) -> None:
         """Start the timers (again)."""

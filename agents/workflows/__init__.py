@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-BUILTIN = ("agents.workflows.react", "agents.workflows.team")
+BUILTIN = ("agents.workflows.react", "agents.workflows.team", "agents.workflows.mapping")
 
 
 def load_builtin() -> None:

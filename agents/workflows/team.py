@@ -5,15 +5,16 @@ What is done when a task fails, how many run at once, whether a person sees the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from agents.engine import Context, Permanent, workflow
 from agents.engine.canonical import JSON
 from agents.workflows import planning, reviewing, writing
+from agents.workflows.options import Fault, checks_options, faults_in, read_options, unknown_agents
 from agents.workflows.planning import TeamPlan, faults_of, plan_form
 from agents.workflows.prompts import goal_of
 from agents.workflows.tasks import Board, Worker
@@ -43,10 +44,6 @@ class TeamOptions(BaseModel):
     on_failure: OnFailure = "retry"
     retries: int = Field(1, ge=0, le=5)
     reflect: int = Field(1, ge=0, le=5)
-
-
-class BadOptions(Permanent):
-    """The agent's options are not those of its workflow."""
 
 
 class PlanRefused(Permanent):
@@ -94,7 +91,7 @@ _ROLES = {"plan": planning.plan, "review": reviewing.review, "write": writing.wr
 @workflow("team")
 async def team(ctx: Context, input: JSON) -> JSON:
     """Plan, work in parallel, write, review; the answer cites the steps that found what it says."""
-    goal, options = goal_of(input), _options(ctx)
+    goal, options = goal_of(input), read_options(TeamOptions, ctx)
     roster = await Roster.of(ctx, options)
     plan = await _plan(ctx, goal, roster, options)
     board = Board(ctx, goal, roster.workers, width=options.width, retries=_retries(options))
@@ -172,13 +169,14 @@ async def _answer(ctx: Context, goal: str, roster: Roster, options: TeamOptions,
     }
 
 
-def _options(ctx: Context) -> TeamOptions:
-    try:
-        return TeamOptions.model_validate(ctx.agent.options if ctx.agent else {})
-    except ValidationError as error:
-        told = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-        raise BadOptions(f"The options of this team are not right. {told}") from error
-
-
 def _retries(options: TeamOptions) -> int:
     return 0 if options.on_failure == "leave_out" else options.retries
+
+
+@checks_options("team")
+def _check(options: Mapping[str, Any], sub_agents: Sequence[str]) -> list[Fault]:
+    if faults := faults_in(TeamOptions, options):
+        return faults
+    roles = {role: str(options[role]) for role in ("planner", "reviewer", "writer") if role in options}
+    workers = {f"workers.{number}": name for number, name in enumerate(options.get("workers") or [])}
+    return unknown_agents({**roles, **workers}, sub_agents)

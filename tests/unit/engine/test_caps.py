@@ -129,6 +129,23 @@ def test_a_refused_sub_run_is_recorded_and_the_code_may_go_on() -> None:
     assert counted.times == 0
 
 
+@pytest.mark.fault(25)
+def test_each_sub_run_of_a_window_counts_and_a_window_that_does_not_fit_is_not_begun() -> None:
+    async def flow(ctx: Context, input: Any) -> None:
+        async for window in ctx.each("caps_nothing", [None] * 25, width=10):
+            await ctx.emit("ended", len(window.numbers))
+
+    test = WorkflowTest()
+    run = run_capped(test, flow, children=24)
+    assert run.error == {
+        "type": "CapReached",
+        "message": "The 24 sub-runs that this tree of runs may start are used up: 20 were started.",
+        "step": "each:caps_nothing#0/window#2",
+    }
+    assert tree_of(test).children == 20
+    assert run_capped(WorkflowTest(), flow, children=25).status == "succeeded"
+
+
 @pytest.mark.fault(26)
 def test_a_budget_of_money_ends_the_calls() -> None:
     model = ScriptedModel([reply(100, 200_000) for _ in range(9)])
