@@ -26,6 +26,8 @@ NAMES = (
     "storage",
     "resume",
     "join",
+    "team",
+    "map",
     "recovery",
     "takeover",
     "hosts",

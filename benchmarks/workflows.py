@@ -6,6 +6,8 @@ import asyncio
 import time
 
 from agents.engine import Context, workflow
+from agents.workflows.planning import Task, TeamPlan
+from agents.workflows.tasks import Board, Worker
 
 SIX = 6
 KILOBYTE = "0123456789abcdef" * 64
@@ -69,3 +71,13 @@ async def join(ctx: Context, input: dict[str, float]) -> int:
     inputs = [{"number": number, "seconds": input["seconds"]} for number in range(int(input["children"]))]
     answers = await ctx.gather(*(ctx.call("bench_child", each) for each in inputs))
     return len(set(answers))
+
+
+@workflow("bench_team")
+async def team(ctx: Context, input: dict[str, int]) -> int:
+    """Do the tasks of a plan, all of them at once, as a team does; give how many are done."""
+    count = input["tasks"]
+    board = Board(ctx, "", {"worker": Worker("bench_waits")}, width=count, retries=0)
+    board.put(TeamPlan(tasks=[Task(id=f"task-{number}", agent="worker", goal="Wait.") for number in range(count)]))
+    await board.work(stops=True)
+    return len(board.results())
