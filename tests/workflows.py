@@ -171,3 +171,12 @@ async def placed(ctx: Context, input: Any) -> Any:
     return [
         await ctx.step("link", place, str(ctx.run_id), f"link#{n}", input["seconds"]) for n in range(input["steps"])
     ]
+
+
+@workflow("errand")
+async def errand(ctx: Context, input: Any) -> Any:
+    """A task of a team: some steps with an effect each, and an answer that cites the last of them."""
+    for n in range(3):
+        await ctx.step("link", act, str(ctx.run_id), f"link#{n}", 0.1)
+    found = f"{input['goal']} was done."
+    return {"text": found, "citations": [{"source": "https://errands.test/", "quote": found, "step": "link#2"}]}

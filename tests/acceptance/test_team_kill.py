@@ -1,0 +1,112 @@
+"""kill -9 in the middle of a team's run with twenty sub-runs: nothing recorded is done twice, the answer is the same.
+
+Three seeds in the suite; TEAM_SEEDS=20 runs twenty.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from tests.instance import Template, running_instance, wait_until
+from tests.world import World
+
+SEEDS = range(1, 1 + int(os.environ.get("TEAM_SEEDS", "3")))
+TASKS = 20
+GOAL = "Calculate " + ", ".join(f"{n} * 7" for n in range(100, 100 + TASKS)) + "."
+MAKE_AGENTS = """
+from agents.models import Agent, AgentVersion, Workspace
+
+def make(name, workflow, **values):
+    agent = Agent.objects.create(workspace=Workspace.objects.get(slug="default"), name=name)
+    agent.current = AgentVersion.objects.create(agent=agent, number=1, workflow=workflow, model="offline", **values)
+    agent.save()
+
+make("runner", "errand")
+make("crew", "team", sub_agents=["planner", "runner", "writer", "reviewer"], options={"max_tasks": 30, "width": 20})
+"""
+
+
+@pytest.fixture(scope="module")
+def world(instance_template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """An instance with a cluster of two worker processes, for all seeds: each kills one of them, and it is reborn."""
+    directory = tmp_path_factory.mktemp("team")
+    with running_instance(instance_template, directory) as made:
+        made.environment["WORKFLOW_MODULES"] = "tests.workflows"
+        world = World(made, directory)
+        made.manage("shell", "-c", MAKE_AGENTS)
+        made.start_web()
+        # Few slots, so that both processes have sub-runs.
+        world.start_workers(SLOTS="12")
+        yield world
+
+
+@pytest.fixture(scope="module")
+def undisturbed(world: World) -> Any:
+    """What the team answers when nobody is killed."""
+    return answer_of(world, finished(world, start(world)))
+
+
+def start(world: World) -> str:
+    answer = world.instance.api.post("runs", json={"agent": "crew", "input": {"goal": GOAL}})
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["id"])
+
+
+def finished(world: World, run: str) -> str:
+    world.wait_for_the_end()
+    ((status, error),) = world.rows("SELECT status, error FROM agents_run WHERE id=?", run)
+    assert status == "succeeded", error
+    return run
+
+
+def below(world: World, run: str) -> dict[str, str]:
+    """Give the workflows of a run's sub-runs by their ids."""
+    rows = world.rows("SELECT id, workflow FROM agents_run WHERE parent_id=?", run)
+    return {str(id if isinstance(id, UUID) else UUID(id)): workflow for id, workflow in rows}
+
+
+def answer_of(world: World, run: str) -> Any:
+    """Give the answer without the ids of the sub-runs, which must be this run's."""
+    ((output,),) = world.rows("SELECT output FROM agents_run WHERE id=?", run)
+    answer = output if isinstance(output, dict) else json.loads(output)
+    runs = below(world, run)
+    for citation in answer["citations"]:
+        assert runs[citation.pop("run")] == "errand"
+    return answer
+
+
+@pytest.mark.fault(1)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_killed_worker_changes_nothing_in_a_teams_answer(world: World, undisturbed: Any, seed: int) -> None:
+    random = Random(seed)
+    run = start(world)
+    wait_until(lambda: len(below(world, run)) > 1, 30.0, "the tasks to begin")
+    marks = []
+    for _ in range(random.choice((1, 2))):
+        time.sleep(random.uniform(0.0, 0.4))
+        if not (busy := world.busy_pids()):
+            break
+        world.instance.kill(random.choice(busy))
+        # First what is recorded, then how far the log reaches: nothing recorded may be seen after.
+        recorded = world.recorded()
+        marks.append((recorded, world.effects.stat().st_size))
+    finished(world, run)
+    assert marks, "nobody was killed"
+    for recorded, position in marks:
+        assert not recorded & set(world.done(after=position))
+    assert answer_of(world, run) == undisturbed
+    runs = below(world, run)
+    assert Counter(runs.values()) == {"team.plan": 1, "errand": TASKS, "team.write": 1, "team.review": 1}
+    times = Counter(pair for pair in world.done() if pair[0] in runs)
+    assert set(times) == {(id, f"link#{n}") for id, workflow in runs.items() if workflow == "errand" for n in range(3)}
+    assert max(times.values()) <= 1 + len(marks)
+    assert world.events_have_no_gaps()
