@@ -1,4 +1,4 @@
-"""One agent that ends at once, mapped over 10,000 inputs: sub-runs per second, and whether the parent's worker grows."""
+"""One agent that ends at once, mapped over 10,000 inputs: sub-runs per second, and whether the worker grows."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from agents.engine.canonical import JSON, decode, encode
+from agents.engine.canonical import JSON, encode
 from agents.engine.errors import StepTimeout
 from agents.engine.plans import Plan
 from agents.engine.recording import close_step, finish_step, outcome_of, record_step, update_step

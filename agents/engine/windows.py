@@ -58,7 +58,7 @@ async def each(
 ) -> AsyncIterator[Window]:
     """Run a target on inputs, so many at once; give each window when its last sub-run has ended.
 
-    `numbers` are those that the inputs have for the caller: the sub-run of number n has the key `each:<target>#…/<n>/call`.
+    `numbers` are those that the inputs have for the caller: the key of a sub-run is `each:<target>#…/<number>/call`.
     """
     if not 1 <= width <= MOST:
         raise ValueError(f"A window has 1 to {MOST} sub-runs.")

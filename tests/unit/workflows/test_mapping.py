@@ -96,6 +96,7 @@ def test_goals_may_be_texts_and_what_is_no_list_is_refused() -> None:
     test._functions["double"] = note
     assert test.run(map_inputs, ["a", "b"]).status == "succeeded"
     assert asked == [{"goal": "a"}, {"goal": "b"}]
+    given: Any
     for given in (None, {}, [], "x", {"inputs": 3}):
         assert engine().run(map_inputs, given).error["type"] == "BadInputs"
     assert "at most 10000" in engine().run(map_inputs, ["x"] * 10_001).error["message"]
