@@ -16,6 +16,7 @@ from agents.engine.canonical import JSON, encode
 from agents.engine.errors import StepTimeout
 from agents.engine.plans import Plan
 from agents.engine.recording import close_step, finish_step, outcome_of, record_step, update_step
+from agents.engine.records import STARTING_RUNS
 from agents.engine.scope import Scope
 from agents.engine.subruns import SubRunCall
 from agents.engine.trust_records import trust_of
@@ -246,7 +247,7 @@ async def _forsake(x: Execution, paths: Sequence[str]) -> None:
     called = [
         run
         for key, record in x.steps.items()
-        if record.kind in ("call", "each") and record.status == "running" and key.startswith(tuple(paths))
+        if record.kind in STARTING_RUNS and record.status == "running" and key.startswith(tuple(paths))
         for run in runs_of(record)
     ]
     if not called:

@@ -21,7 +21,7 @@ from agents.engine.journal.store import child_outcome
 from agents.engine.journal.transitions import concerns, is_due, met
 from agents.engine.notify import announce
 from agents.engine.ranking import next_rank
-from agents.engine.records import ON_CANCEL, WaitRecord
+from agents.engine.records import ON_CANCEL, STARTING_RUNS, WaitRecord
 from agents.engine.registry import cancel_handler
 from agents.engine.scope import is_superseded_with
 from agents.engine.turns import ITS_TURN, is_turn_of_another
@@ -214,7 +214,7 @@ def superseded_by_retry(run: Run) -> list[str]:
 
 def cancelled_calls(run: Run) -> set[str]:
     """Give the keys of open calls whose sub-run was cancelled along with this run: they are called anew."""
-    steps = Step.objects.filter(run_id=run.id, kind__in=("call", "each"), superseded=False)
+    steps = Step.objects.filter(run_id=run.id, kind__in=STARTING_RUNS, superseded=False)
     open_steps = steps.exclude(status__in=(StepStatus.SUCCEEDED, StepStatus.FAILED))
     # Also those that are still stopping: they will be cancelled.
     below = Run.objects.filter(Q(status=RunStatus.CANCELLED) | Q(wanted=Wanted.CANCEL), parent_id=run.id)

@@ -22,6 +22,8 @@ WaitKindName = Literal[
 ]
 ON_CANCEL = "on_cancel"
 """Key under which a cancelled run's handler is its sub-run."""
+STARTING_RUNS = frozenset({"call", "each"})
+"""Kinds of steps that start runs: which, their input says, also when they are done."""
 ENDED: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
 
 

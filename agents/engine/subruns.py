@@ -74,10 +74,10 @@ async def start(x: Execution, scope: Scope, target: str, input: JSON, workflow: 
     if record is not None:
         if record.digest != plan.digest:
             record = await reconsider(x, key, plan, record)
-        known = decode(record.input).get("run") if record.input else UUID(int=0)
+        known = decode(record.input).get("run")
         if known is None:
             await outcome_of(x, record)  # No cap let it start: this raises the same again.
-        return SubRun(x, scope, key, UUID(str(known)))
+        return SubRun(x, scope, key, UUID(known))
     await x.gate()
     await reserve(x, key, Plan(plan.kind, plan.name, plan.title, plan.digest, lambda: {"input": input}))
     resolved = await x.host.resolve_target(x.claimed.workspace_id, target)

@@ -14,6 +14,7 @@ from agents.engine.canonical import encode
 from agents.engine.caps import Amounts
 from agents.engine.journal.store import NewRun, Store
 from agents.engine.records import (
+    STARTING_RUNS,
     ArtifactRecord,
     Change,
     ChildRecord,
@@ -208,7 +209,7 @@ class MemoryStore(Store):
     def histories(self, ids: Sequence[UUID]) -> dict[UUID, History]:
         found = {id: self.messages(id) for id in ids}
         for id, history in found.items():
-            history.steps = {key: replace(step) for key, step in self.runs[id].steps.items()}
+            history.steps = {key: _loaded(step) for key, step in self.runs[id].steps.items()}
         return found
 
     def messages(self, run_id: UUID) -> History:
@@ -224,3 +225,10 @@ class MemoryStore(Store):
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+def _loaded(step: StepRecord) -> StepRecord:
+    """Give a step as a history has it: of what is done the input is left out, unless it names sub-runs."""
+    if step.status == "succeeded" and step.kind not in STARTING_RUNS:
+        return replace(step, input=None)
+    return replace(step)

@@ -214,7 +214,7 @@ RETURNING r.id, epoch, workspace_id, workflow, agent_version_id, input, parent_i
 CLAIM_SUSPECT = CLAIM.replace("NOT suspect", "suspect")
 HISTORY_STEPS = """
 SELECT run_id, key, kind, name, started_at, label, status, effect, attempt, attempts, digest,
- CASE WHEN status='succeeded' THEN NULL ELSE input END, outcome, large, error, input_tokens, output_tokens,
- cost_microusd, finished_at, TRUE
+ CASE WHEN status='succeeded' AND kind NOT IN ('call', 'each') THEN NULL ELSE input END, outcome, large, error,
+ input_tokens, output_tokens, cost_microusd, finished_at, TRUE
 FROM agents_step WHERE NOT superseded AND run_id = ANY(%s)
 """

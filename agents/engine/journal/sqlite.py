@@ -278,8 +278,8 @@ class SqliteStore(Store):
             found = {UUID(r[0]): History(r[1], r[2]) for r in self._select_runs(ids)}
             for row in self.connection.execute(
                 "SELECT run_id, key, kind, name, started_at, label, status, effect, attempt, attempts, digest,"
-                " CASE WHEN status='succeeded' THEN NULL ELSE input END, outcome, large, error, input_tokens,"
-                " output_tokens, cost_microusd, finished_at FROM agents_step"
+                " CASE WHEN status='succeeded' AND kind NOT IN ('call', 'each') THEN NULL ELSE input END, outcome,"
+                " large, error, input_tokens, output_tokens, cost_microusd, finished_at FROM agents_step"
                 " WHERE NOT superseded AND run_id IN (SELECT value FROM json_each(?))",
                 (hex_ids(ids),),
             ):
