@@ -1,4 +1,4 @@
-"""Pages by cursor: newest first, stable while new rows arrive."""
+"""Pages by cursor, stable while new rows arrive."""
 
 from __future__ import annotations
 
@@ -19,11 +19,19 @@ MAX_LIMIT = 100
 
 def newest(request: Request, rows: QuerySet[M]) -> tuple[list[M], str | None]:
     """Cut a page of rows, newest id first; the second value is the address of the next page."""
+    return _page(request, rows.order_by("-pk"), "pk__lt")
+
+
+def oldest(request: Request, rows: QuerySet[M]) -> tuple[list[M], str | None]:
+    """Cut a page of rows, oldest id first; the second value is the address of the next page."""
+    return _page(request, rows.order_by("pk"), "pk__gt")
+
+
+def _page(request: Request, rows: QuerySet[M], beyond: str) -> tuple[list[M], str | None]:
     limit = read_limit(request.query_params, DEFAULT_LIMIT, MAX_LIMIT)
-    rows = rows.order_by("-pk")
     if cursor := request.query_params.get("cursor"):
         try:
-            rows = rows.filter(pk__lt=rows.model._meta.pk.to_python(cursor))
+            rows = rows.filter(**{beyond: rows.model._meta.pk.to_python(cursor)})
         except (ValidationError, OverflowError) as error:
             raise ParseError("The cursor is not one of ours.") from error
     page = list(rows[: limit + 1])

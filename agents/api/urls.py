@@ -3,7 +3,7 @@
 from django.urls import include, path, re_path
 
 from agents.api import problems, schema
-from agents.api.views import agents, approvals, forks, logs, resources, runs, secrets, threads, tools
+from agents.api.views import agents, approvals, forks, logs, resources, results, runs, secrets, threads, tools
 
 app_name = "api"
 
@@ -14,6 +14,7 @@ v1 = [
     path("runs/<uuid:run_id>/steps", logs.StepsView.as_view(), name="steps"),
     path("runs/<uuid:run_id>/steps/<int:step_id>", logs.StepView.as_view(), name="step"),
     path("runs/<uuid:run_id>/events", logs.EventsView.as_view(), name="events"),
+    path("runs/<uuid:run_id>/results", results.ResultsView.as_view(), name="results"),
     path("runs/<uuid:run_id>/cancel", runs.CancelView.as_view(), name="cancel"),
     path("runs/<uuid:run_id>/pause", runs.PauseView.as_view(), name="pause"),
     path("runs/<uuid:run_id>/resume", runs.ResumeView.as_view(), name="resume"),

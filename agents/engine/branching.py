@@ -257,7 +257,7 @@ async def _forsake(x: Execution, paths: Sequence[str]) -> None:
     x.change()
     if (await x.commit()).wanted != "cancel":
         for run_id in called:
-            x.host.cancel_child(run_id)
+            x.host.cancel_child(str(run_id))
 
 
 def _close(awaitable: Awaitable[Any]) -> None:

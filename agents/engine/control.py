@@ -25,7 +25,7 @@ from agents.engine.records import ON_CANCEL, STARTING_RUNS, WaitRecord
 from agents.engine.registry import cancel_handler
 from agents.engine.scope import is_superseded_with
 from agents.engine.turns import ITS_TURN, is_turn_of_another
-from agents.engine.windows import keys_of_starters
+from agents.engine.windows import window_runs
 from agents.models import ENDED, Inbox, ProcessCall, Run, RunEvent, RunStatus, Step, StepStatus, Wait, WaitKind, Wanted
 
 RETRIED = (RunStatus.FAILED, RunStatus.CANCELLED)
@@ -218,7 +218,13 @@ def cancelled_calls(run: Run) -> set[str]:
     open_steps = steps.exclude(status__in=(StepStatus.SUCCEEDED, StepStatus.FAILED))
     # Also those that are still stopping: they will be cancelled.
     below = Run.objects.filter(Q(status=RunStatus.CANCELLED) | Q(wanted=Wanted.CANCEL), parent_id=run.id)
-    return keys_of_starters(open_steps.values_list("key", flat=True), below.values_list("parent_key", flat=True))
+    cancelled = dict(below.values_list("pk", "parent_key"))
+    called = set(cancelled.values())
+    return {
+        key
+        for key, kind, input in open_steps.values_list("key", "kind", "input")
+        if (key in called if kind == "call" else not cancelled.keys().isdisjoint(window_runs(input)))
+    }
 
 
 def _cancel_one(run: Run, by: str) -> bool:

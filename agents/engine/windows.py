@@ -6,7 +6,7 @@ when the last of them has ended, notes which have failed, and goes on. Their out
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -84,24 +84,20 @@ def number_of(key: str) -> int:
     return int(key.rsplit("/", 2)[1])
 
 
-def keys_of_starters(steps: Iterable[str], sub_runs: Iterable[str]) -> set[str]:
-    """Give those of the steps that started one of the sub-runs: as a call of that key, or as a window with it."""
-    called = set(sub_runs)
-    mapped = {key.rsplit("/", 2)[0] for key in called if key.endswith(f"/{CALL}")}
-    return {key for key in steps if key in called or ("/window#" in key and key.rpartition("/")[0] in mapped)}
-
-
 def id_of(window: UUID, place: int) -> UUID:
     """Give the id of a window's sub-run: as the window's own it begins with the time, and ends with its place."""
     return UUID(int=(window.int >> 20 << 20) | place)
 
 
-def runs_of(record: StepRecord) -> list[str]:
+def runs_of(record: StepRecord) -> list[UUID]:
     """Give the ids of the sub-runs that a step has started: of a call one, of a window all."""
     started = decode(record.input)
-    if record.kind == "call":
-        return [started["run"]]
-    return [str(id_of(UUID(started["runs"]), place)) for place in range(started["count"])]
+    return [UUID(started["run"])] if record.kind == "call" else window_runs(started)
+
+
+def window_runs(input: Mapping[str, Any]) -> list[UUID]:
+    """Give the ids of a window's sub-runs by the input of its step; none if no cap let it begin."""
+    return [id_of(UUID(input["runs"]), place) for place in range(input["count"])] if "runs" in input else []
 
 
 async def _started(

@@ -9,6 +9,8 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from agents.engine import control, forking
+from agents.engine.records import STARTING_RUNS
+from agents.engine.windows import window_runs
 from agents.models import Run, Step, StepStatus
 from agents.services.errors import Conflict, NotFound
 
@@ -103,7 +105,7 @@ def _go_on(run: Run, set_aside: Collection[str]) -> Preview:
 
 def _preview(run: Run, reused: Sequence[Step], again: Sequence[Step], *, edited: str = "") -> Preview:
     effects = [_effect(step) for step in again if _acts(step)]
-    below, more = _below(run, {step.key for step in again if step.kind == "call"}, MAX_EFFECTS - len(effects))
+    below, more = _below(run, {step.key for step in again if step.kind in STARTING_RUNS}, MAX_EFFECTS - len(effects))
     more += max(0, len(effects) - MAX_EFFECTS)
     return Preview(
         reused=_shown(reused),
@@ -122,10 +124,12 @@ class _Below:
 
 
 def _below(run: Run, keys: set[str], room: int) -> tuple[_Below, int]:
-    """Go through the runs that these calls started, and through all below them."""
+    """Go through the runs that these steps started, and through all below them."""
     found, more = _Below(0, []), 0
     children = Run.objects.filter(parent=run.pk).values_list("pk", "parent_key") if keys else ()
-    level = [pk for pk, key in children if key in keys]
+    windows = Step.objects.filter(run=run.pk, kind="each", key__in=keys, superseded=False)
+    mapped = {id for input in windows.values_list("input", flat=True) for id in window_runs(input)}
+    level = [pk for pk, key in children if key in keys or pk in mapped]
     while level:
         found.runs += len(level)
         following: list[UUID] = []

@@ -31,13 +31,14 @@ _PHASES = {
 }
 _ICONS = {
     "call": "branch",
+    "each": "branch",
     "spawn": "branch",
     "fork": "branch",
     "tool": "act",
     "artifact": "file",
     "timeout": "waiting",
 }
-_PATIENT = ("sleep", "call", "spawn", "timeout", "approve", "ask")
+_PATIENT = ("sleep", "call", "each", "spawn", "timeout", "approve", "ask")
 _PHASE_WORDS = {"queued": "in the queue", "running": "working", "waiting": "waiting", "paused": "paused"}
 
 

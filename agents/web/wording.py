@@ -23,6 +23,7 @@ KINDS = {
     "approve": "Approval",
     "ask": "Question",
     "call": "Sub-run",
+    "each": "Sub-runs",
     "spawn": "Sub-run",
     "run": "Sub-run",
     "artifact": "File",

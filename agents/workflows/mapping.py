@@ -16,6 +16,7 @@ from agents.engine.windows import MOST, WIDTH, Failed
 from agents.workflows.options import Fault, checks_options, faults_in, read_options, unknown_agents
 
 MAX_INPUTS = 10_000
+PROGRESS = "map"
 MAX_SHOWN = 100
 """Failures that the run's output names."""
 
@@ -48,6 +49,7 @@ async def map_inputs(ctx: Context, input: JSON) -> JSON:
     """Run one agent on each of the inputs: `{"inputs": [goal or input, …]}`."""
     options = read_options(MapOptions, ctx)
     inputs, target = _inputs(input), await _target(ctx, options)
+    await ctx.emit(PROGRESS, {"done": 0, "failed": 0, "of": len(inputs)})
     failed = await _work(ctx, target, inputs, range(len(inputs)), options, len(inputs))
     for _ in range(options.retries if options.on_failure == "retry" else 0):
         if not failed:
@@ -66,7 +68,7 @@ async def _work(
     async for window in ctx.each(target, inputs, numbers=numbers, width=options.width):
         failed += window.failed
         done += window.succeeded
-        await ctx.emit("map", {"done": done, "failed": len(failed), "of": count})
+        await ctx.emit(PROGRESS, {"done": done, "failed": len(failed), "of": count})
         if window.failed and options.on_failure == "stop":
             first = window.failed[0]
             raise InputFailed(f"Input {first.number} failed: {first.type}: {first.message}")

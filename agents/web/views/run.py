@@ -16,6 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 from agents.models import ENDED, ProcessCall, Role, Run, RunStatus, Step, StepStatus, WaitKind, Wanted
 from agents.services import previews
 from agents.services import runs as services
+from agents.services.results import progress_of
 from agents.services.waits import in_words, waits_of
 from agents.web import asked, detail, queries, timeline
 from agents.web.forms import DecisionForm
@@ -66,6 +67,7 @@ def _context(request: HttpRequest, place: Place, run_id: UUID) -> dict[str, Any]
             copied_until=copied_until,
         ),
         "now": now,
+        "inputs": progress_of(run) if any(step.kind == "each" for step in steps) else None,
         "waits": [wait for wait in waits if wait.kind != WaitKind.PROCESS],
         "waiting": [in_words(wait, now) for wait in waits if wait.kind == WaitKind.SLOT],
         "calls": list(calls.values()),

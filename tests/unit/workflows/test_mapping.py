@@ -59,7 +59,7 @@ def test_each_input_is_a_sub_run_and_each_window_one_step() -> None:
     assert [key for key in run.steps if key.startswith("each")] == [f"each:clerk#0/window#{n}" for n in range(3)]
     assert run.events.count("run_waiting") == 3
     assert not run.memory.messages
-    assert progress(run) == [{"done": n, "failed": 0, "of": 25} for n in (10, 20, 25)]
+    assert progress(run) == [{"done": n, "failed": 0, "of": 25} for n in (0, 10, 20, 25)]
 
 
 def test_failures_are_left_out_tried_again_or_the_end() -> None:
