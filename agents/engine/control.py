@@ -223,7 +223,7 @@ def cancelled_calls(run: Run) -> set[str]:
     return {
         key
         for key, kind, input in open_steps.values_list("key", "kind", "input")
-        if (key in called if kind == "call" else not cancelled.keys().isdisjoint(window_runs(input)))
+        if (key in called if kind == "call" else not cancelled.keys().isdisjoint(window_runs(input or {})))
     }
 
 

@@ -128,7 +128,7 @@ def _below(run: Run, keys: set[str], room: int) -> tuple[_Below, int]:
     found, more = _Below(0, []), 0
     children = Run.objects.filter(parent=run.pk).values_list("pk", "parent_key") if keys else ()
     windows = Step.objects.filter(run=run.pk, kind="each", key__in=keys, superseded=False)
-    mapped = {id for input in windows.values_list("input", flat=True) for id in window_runs(input)}
+    mapped = {id for input in windows.values_list("input", flat=True) for id in window_runs(input or {})}
     level = [pk for pk, key in children if key in keys or pk in mapped]
     while level:
         found.runs += len(level)

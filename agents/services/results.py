@@ -1,4 +1,4 @@
-"""What has become of the inputs of a map, also while it is under way: each has a sub-run, which keeps what came of it."""
+"""What has become of the inputs of a map, also while it is under way: each has a sub-run, which keeps its result."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The workflow "map": one agent over many inputs, in windows, with progress; what it holds does not grow with them.
 
-What became of each input stays with the sub-run that had it: agents/services/results.py reads them page by page.
+What became of each input stays with its sub-run: agents/services/results.py reads them page by page.
 """
 
 from __future__ import annotations

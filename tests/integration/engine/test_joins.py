@@ -11,6 +11,7 @@ import pytest
 
 from agents.engine import Context, Retry, control, workflow
 from agents.models import Inbox, Run
+from agents.services.previews import preview_retry
 from tests.driving import RunningDriver, kinds, until, wait_for
 
 CHILDREN = 5
@@ -133,6 +134,8 @@ def test_a_cancelled_map_is_retried_with_its_open_window(driver: RunningDriver, 
     control.cancel(run_id, by="tester")
     until(run_id, "cancelled")
     is_held = False
+    # Only what the open window started runs again, also those that had ended.
+    assert preview_retry(Run.objects.get(pk=run_id)).sub_runs == 4
     assert control.retry(run_id, by="tester") == ["each:mapped#0/window#1"]
     assert until(run_id).output == [[0, 1, 2, 3], [4, 5, 6, 7]]
     assert Run.objects.filter(parent_id=run_id).count() == 12
