@@ -12,6 +12,7 @@ from agents.queue.messages import call_message
 from agents.services.artifacts import RunFiles
 from agents.services.documents import find_passages
 from agents.services.policies import approval_policy
+from agents.services.providers import known_providers
 from agents.services.vectors import find_alike
 from agents.workflows.redacting import RedactingTools
 from agents.workflows.toolport import RegistryToolPort
@@ -23,7 +24,7 @@ def make_ports() -> Ports:
     """Give the ports of one worker process."""
     artifacts = FileArtifacts(settings.VAR_DIR / "artifacts")
     return Ports(
-        model=ModelAccess(secret=vault.reveal, limits=limiter),
+        model=ModelAccess(secret=vault.lend, limits=limiter, providers=known_providers),
         tools=RedactingTools(
             RegistryToolPort(
                 search=find_passages,

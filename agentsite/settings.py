@@ -99,6 +99,10 @@ Q_CLUSTER: dict[str, Any] = {
 
 OPENAI_API_KEY = env.str("OPENAI_API_KEY", default="")
 OPENAI_BASE_URL = env.str("OPENAI_BASE_URL", default="")
+ANTHROPIC_API_KEY = env.str("ANTHROPIC_API_KEY", default="")
+ANTHROPIC_BASE_URL = env.str("ANTHROPIC_BASE_URL", default="")
+# US dollars per million tokens, by model: {"openai:name": {"input": 0.25, "cached": 0.025, "output": 2.0}}.
+MODEL_PRICES: dict[str, dict[str, float]] = env.json("MODEL_PRICES", default={})
 # The model of the starting agents. Without a key they use the built-in rule-based one.
 MODEL = env.str("MODEL", default="") or ("openai:gpt-5-mini" if OPENAI_API_KEY else "offline")
 

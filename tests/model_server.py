@@ -1,8 +1,8 @@
-"""A model server for tests: speaks the OpenAI chat-completions protocol over real HTTP on the loopback.
+"""A model server for tests: speaks OpenAI's chat-completions protocol, and Anthropic's of messages, over real HTTP.
 
     with ModelServer() as server:
         server.script(Answer("Hello"), RateLimit(retry_after=2), Cut("half a", after=1))
-        ...  # point OPENAI_BASE_URL at server.url
+        ...  # point OPENAI_BASE_URL at server.url, or ANTHROPIC_BASE_URL at server.root
         assert server.requests[0].body["model"] == "test"
 
 Each request takes the next entry of the script; with an empty script the server says so with a 500. It runs an
@@ -19,6 +19,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
+
+from tests import anthropic_events
 
 KEY = "test-key"
 CREATED = 1_700_000_000
@@ -124,7 +126,12 @@ class ModelServer:
     @property
     def url(self) -> str:
         """The base URL that a client is given."""
-        return f"http://127.0.0.1:{self.port}/v1"
+        return f"{self.root}/v1"
+
+    @property
+    def root(self) -> str:
+        """The base URL that a client of Anthropic's is given."""
+        return f"http://127.0.0.1:{self.port}"
 
     def script(self, *entries: Entry) -> None:
         """Append what the next requests get."""
@@ -185,15 +192,20 @@ class ModelServer:
 
     async def _answer(self, request: Recorded, writer: asyncio.StreamWriter) -> bool:
         """Answer one request; False closes the connection."""
-        if request.headers.get("authorization") != f"Bearer {self.key}":
-            return await _refuse(writer, Status(401, "Incorrect API key provided", "invalid_api_key"))
-        if not request.path.endswith("/chat/completions"):
-            return await _refuse(writer, Status(404, f"no route {request.path}", "not_found"))
+        path = request.path.partition("?")[0]
+        dialect = ANTHROPIC if path.endswith("/messages") else OPENAI
+        if (
+            request.headers.get("authorization") != f"Bearer {self.key}"
+            and request.headers.get("x-api-key") != self.key
+        ):
+            return await _refuse(writer, Status(401, "Incorrect API key provided", dialect.wrong_key), dialect)
+        if not path.endswith(("/chat/completions", "/messages")):
+            return await _refuse(writer, Status(404, f"no route {request.path}", "not_found"), dialect)
         entry = self._next(request)
         model = str(request.body.get("model", ""))
         match entry:
             case Status():
-                return await _refuse(writer, entry)
+                return await _refuse(writer, entry, dialect)
             case Raw():
                 return await _whole(writer, 200, entry.content_type, entry.body.encode())
             case Hang():
@@ -201,12 +213,12 @@ class ModelServer:
                 return False
             case Cut():
                 answer = Answer(entry.text, entry.calls, finish=None, usage=None)
-                events = _events(answer, model)[: entry.after]
-                return await _stream(writer, events, clean=entry.clean)
+                events = dialect.events(answer, model)[: entry.after]
+                return await _stream(writer, [dialect.framed(event) for event in events], clean=entry.clean)
             case Answer():
                 await asyncio.sleep(entry.first)
-                events = [*_events(entry, model), "[DONE]"]
-                return await _stream(writer, events, clean=True, pause=entry.pause)
+                events = [dialect.framed(event) for event in dialect.events(entry, model)]
+                return await _stream(writer, [*events, *dialect.last], clean=True, pause=entry.pause)
 
     def _next(self, request: Recorded) -> Entry:
         if self._choose is not None:
@@ -275,7 +287,7 @@ async def _stream(writer: asyncio.StreamWriter, events: list[str], *, clean: boo
         b"Transfer-Encoding: chunked\r\n\r\n"
     )
     for event in events:
-        data = f"data: {event}\n\n".encode()
+        data = event.encode()
         writer.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
         await writer.drain()
         if pause:
@@ -286,9 +298,8 @@ async def _stream(writer: asyncio.StreamWriter, events: list[str], *, clean: boo
     return clean
 
 
-async def _refuse(writer: asyncio.StreamWriter, status: Status) -> bool:
-    kind = "rate_limit_error" if status.status == 429 else "invalid_request_error"
-    body = {"error": {"message": status.message, "type": kind, "code": status.code, "param": None}}
+async def _refuse(writer: asyncio.StreamWriter, status: Status, dialect: Dialect) -> bool:
+    body = dialect.refusal(status)
     return await _whole(writer, status.status, "application/json", json.dumps(body).encode(), status.headers)
 
 
@@ -304,3 +315,29 @@ async def _whole(
     writer.write("\r\n".join([*lines, "", ""]).encode() + body)
     await writer.drain()
     return True
+
+
+def _framed(event: str) -> str:
+    return f"data: {event}\n\n"
+
+
+def _refusal(status: Status) -> dict[str, Any]:
+    kind = "rate_limit_error" if status.status == 429 else "invalid_request_error"
+    return {"error": {"message": status.message, "type": kind, "code": status.code, "param": None}}
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a protocol says things."""
+
+    events: Callable[[Answer, str], list[str]]
+    framed: Callable[[str], str]
+    refusal: Callable[[Status], dict[str, Any]]
+    last: tuple[str, ...]
+    wrong_key: str
+
+
+OPENAI = Dialect(_events, _framed, _refusal, (_framed("[DONE]"),), "invalid_api_key")
+ANTHROPIC = Dialect(
+    anthropic_events.events_of, anthropic_events.named, anthropic_events.refusal_of, (), "authentication_error"
+)

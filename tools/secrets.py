@@ -49,6 +49,13 @@ class Vault:
         """
         return await run_in_thread(self._reveal, workspace_id, name, host)
 
+    async def lend(self, workspace_id: int, name: str, host: str) -> str:
+        """Give a secret's value to send it to a provider; with a host, only if the secret names this one or none.
+
+        Otherwise as `reveal`.
+        """
+        return await run_in_thread(self._reveal, workspace_id, name, host, is_for_provider=True)
+
     async def hosts(self, workspace_id: int) -> tuple[str, ...]:
         """Give the hosts that the workspace's secrets may be sent to."""
         return await run_in_thread(self._hosts, workspace_id)
@@ -60,11 +67,12 @@ class Vault:
             await run_in_thread(self._read_all, workspace_id)
         return known.redactor
 
-    def _reveal(self, workspace_id: int, name: str, host: str) -> str:
+    def _reveal(self, workspace_id: int, name: str, host: str, *, is_for_provider: bool = False) -> str:
         secret = Secret.objects.filter(workspace_id=workspace_id, name=name).first()
         if secret is None:
             raise UnknownSecret(f"This workspace has no secret named {name[:100]!r}.")
-        if host and not is_listed(host, secret.hosts):
+        is_free = is_for_provider and not secret.hosts
+        if host and not is_free and not is_listed(host, secret.hosts):
             raise SecretRefused(f"The secret {name!r} may not be sent to {host}; an administrator can allow it.")
         value = decrypt(secret)
         self._note(workspace_id, secret.name, value)

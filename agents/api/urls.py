@@ -3,7 +3,7 @@
 from django.urls import include, path, re_path
 
 from agents.api import problems, schema
-from agents.api.views import agents, approvals, forks, logs, resources, results, runs, secrets, threads, tools
+from agents.api.views import agents, approvals, forks, logs, providers, resources, results, runs, secrets, threads, tools
 
 app_name = "api"
 
@@ -49,6 +49,9 @@ v1 = [
     path("documents/<int:document_id>", resources.DocumentView.as_view(), name="document"),
     path("secrets", secrets.SecretsView.as_view(), name="secrets"),
     path("secrets/<slug:name>", secrets.SecretView.as_view(), name="secret"),
+    path("providers", providers.ProvidersView.as_view(), name="providers"),
+    path("providers/<slug:name>", providers.ProviderView.as_view(), name="provider"),
+    path("providers/<slug:name>/test", providers.ProviderTestView.as_view(), name="provider-test"),
     path("tools", tools.ToolsView.as_view(), name="tools"),
     path("tools/<slug:tool_name>", tools.ToolView.as_view(), name="tool"),
     path("limits", tools.LimitsView.as_view(), name="limits"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from agents.llm.errors import refused
 
@@ -67,6 +68,12 @@ class Endpoint:
     def place(self) -> str:
         """The address in words."""
         return self.base_url or ("Anthropic" if self.kind == "anthropic" else "OpenAI")
+
+    @property
+    def host(self) -> str:
+        """The host that a key is sent to, if a workspace has named the address; the operator's are not asked about."""
+        own = {"anthropic": ANTHROPIC_ADDRESS, "openai": OPENAI_ADDRESS}
+        return (urlsplit(self.base_url or own.get(self.kind, "")).hostname or "") if self.guarded else ""
 
 
 @dataclass(frozen=True, slots=True)

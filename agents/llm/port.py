@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from tools.limits.limiter import Admission, Limiter
 
 
-Reveal = Callable[[int, str], Awaitable[str]]
-"""Gives a secret of a workspace by its name."""
+Reveal = Callable[[int, str, str], Awaitable[str]]
+"""Gives a secret of a workspace by its name, for a host; the operator's own addresses are named by none."""
 Providers = Callable[[int], Mapping[str, KnownProvider]]
 """Gives the providers of a workspace by their names. It may block."""
 
@@ -185,7 +185,7 @@ class ModelAccess:
         try:
             if self._reveal is None:
                 raise UnknownSecret(f"There is no secret named {name!r}.")
-            return replace(endpoint, api_key=await self._reveal(workspace_id, name))
+            return replace(endpoint, api_key=await self._reveal(workspace_id, name, endpoint.host))
         except ToolFailed as error:
             raise refused("ModelNotConfigured", f"The key of the model is a secret: {error}") from error
 

@@ -9,6 +9,7 @@ from agents.models.event import Inbox, RunEvent
 from agents.models.login_attempt import LoginAttempt
 from agents.models.passage import Passage
 from agents.models.process_call import ProcessCall
+from agents.models.provider import Provider, ProviderKind
 from agents.models.run import ACTIVE, ENDED, Run, RunStatus, Wanted
 from agents.models.step import LargeOutcome, Partial, Step, StepStatus
 from agents.models.thread import BusyPolicy, Thread, ThreadMessage
@@ -41,6 +42,8 @@ __all__ = [
     "Partial",
     "Passage",
     "ProcessCall",
+    "Provider",
+    "ProviderKind",
     "Role",
     "Run",
     "RunEvent",

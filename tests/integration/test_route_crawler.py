@@ -14,7 +14,7 @@ from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
-from agents.models import Agent, Approval, AuthToken, Document, Role, Run, Scope, Step, Thread, Workspace
+from agents.models import Agent, Approval, AuthToken, Document, Provider, Role, Run, Scope, Step, Thread, Workspace
 from agents.services.secrets import set_secret
 from tests.addresses import address, routes
 from tests.factories import make_agent, make_approval, make_run, make_token, make_user, make_workspace
@@ -120,6 +120,13 @@ RULES: dict[str, tuple[Rule, ...]] = {
         api("PUT", stranger=403, viewer=403, reader=403),
         api("DELETE", stranger=403, viewer=403, reader=403),
     ),
+    "api/v1/providers": (API_LIST, api("POST", stranger=403, viewer=403, reader=403)),
+    "api/v1/providers/<slug:name>": (
+        API_ITEM,
+        api("PUT", stranger=403, viewer=403, reader=403),
+        api("DELETE", stranger=403, viewer=403, reader=403),
+    ),
+    "api/v1/providers/<slug:name>/test": (api("POST", stranger=403, viewer=403, reader=403),),
     "api/v1/tools": (API_LIST,),
     "api/v1/tools/<slug:tool_name>": (api("GET", stranger=200, viewer=200, reader=200),),
     "api/v1/limits": (API_LIST, api("POST", stranger=403, viewer=403, reader=403)),
@@ -186,6 +193,11 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "w/<slug:slug>/workers/": (PAGE,),
     "w/<slug:slug>/settings/tokens/": (page("GET", stranger=404, viewer=403),),
     "w/<slug:slug>/settings/tokens/<str:digest>/revoke/": (PAGE_ACT,),
+    "w/<slug:slug>/settings/providers/": (PAGE,),
+    "w/<slug:slug>/settings/providers/add/": (PAGE_ACT,),
+    "w/<slug:slug>/settings/providers/<slug:name>/": (page("GET", stranger=404, viewer=403), PAGE_ACT),
+    "w/<slug:slug>/settings/providers/<slug:name>/remove/": (PAGE_ACT,),
+    "w/<slug:slug>/settings/providers/<slug:name>/test/": (PAGE_ACT,),
     "w/<slug:slug>/settings/secrets/": (page("GET", stranger=404, viewer=403),),
     "w/<slug:slug>/settings/secrets/<slug:name>/remove/": (PAGE_ACT,),
 }
@@ -231,6 +243,7 @@ def world() -> World:
     make_agent(home, "helper")
     thread = Thread.objects.create(workspace=home, agent=Agent.objects.get(), policy="reject")
     limit = Limit.objects.create(workspace=home, name="host:*", amount=1)
+    Provider.objects.create(workspace=home, name="helper", kind="openai")
     set_secret(workspace=home, name="helper", value="not for everybody", by=None)
     stranger, viewer = make_user(abroad, Role.ADMIN), make_user(home, Role.VIEWER)
     member = make_user(home)
@@ -323,6 +336,7 @@ def _state() -> tuple[Any, ...]:
         list(Limit.objects.order_by("pk").values_list("name", "amount")),
         list(Agent.objects.order_by("pk").values_list("name", "current", "archived_at", "draft__revision")),
         list(Secret.objects.order_by("pk").values_list("name", "token")),
+        list(Provider.objects.order_by("pk").values_list("name", "kind", "base_url", "secret")),
         list(Workspace.objects.order_by("pk").values_list("slug", "name", "approval_policy", "approval_hours")),
     )
 
