@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('agents', '0012_add_forks'),
+        ('agents', '0013_add_threads'),
     ]
 
     operations = [
