@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.db import connections
 from django.test import Client
 
 from agents.engine.errors import Permanent
@@ -25,6 +26,19 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 VALUE = 'sk-"C4NARY-0123456789"/+&<>'
 TABLE = {"small": {"input": 2.0, "output": 10.0, "context": 8000}}
+
+
+@pytest.fixture(autouse=True)
+def _threads_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Secrets are read on threads that outlive a test; their connections would keep the database from being dropped."""
+
+    def around(call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        finally:
+            connections.close_all()
+
+    monkeypatch.setattr("tools.threads._around", around)
 
 
 @pytest.fixture
