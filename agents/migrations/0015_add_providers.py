@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('agents', '0013_add_threads'),
+        ('agents', '0014_add_caps'),
     ]
 
     operations = [
