@@ -257,6 +257,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "ApprovalStatusEnum": "agents.models.ApprovalStatus",
         "ApprovalPolicyEnum": "agents.models.ApprovalPolicy",
         "BusyPolicyEnum": "agents.models.BusyPolicy",
+        "ProviderKindEnum": "agents.models.ProviderKind",
     },
 }
 

@@ -44,3 +44,8 @@ class Provider(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def model_names(self) -> list[str]:
+        """The names of the models in its table, in an order that does not hang on the database."""
+        return sorted(self.known_models)

@@ -170,7 +170,7 @@ def try_provider(provider: Provider, *, model: str = "", by: User) -> Trial:
     `model` is the model's part of the name, by default the first of the table.
     """
     _check_right(provider.workspace, by)
-    model = model or next(iter(sorted(provider.known_models)), "")
+    model = model or next(iter(provider.model_names), "")
     if not model:
         raise InvalidInput("Name the model to ask: the provider's table has none.", "model")
     if not _trials.acquire(blocking=False):

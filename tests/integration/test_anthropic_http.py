@@ -15,6 +15,8 @@ from agents.llm import ModelAccess, ModelConfig
 from agents.llm.errors import AnswerCut, ModelUnavailable, RateLimited
 from tests.model_server import KEY, Answer, Call, Cut, Entry, ModelServer, RateLimit, Raw, Status
 
+pytestmark = pytest.mark.once("nothing here asks a database")
+
 LOOKUP = ToolSpec("lookup", "Look a word up.", {"type": "object", "properties": {"word": {"type": "string"}}})
 FORM = {"type": "object", "properties": {"count": {"type": "integer"}}, "required": ["count"]}
 
