@@ -290,6 +290,7 @@ def test_the_pages_do_what_the_api_does_without_a_script(pages: Client, home: Wo
     assert Provider.objects.get().known_models == TABLE
     page = pages.get("/w/home/settings/providers/house/").content.decode()
     assert 'value="8000"' in page
+    assert 'placeholder="small"' in page
     server.script(Answer("ready"))
     tried = pages.post("/w/home/settings/providers/house/test/", {"model": ""}, follow=True)
     assert "answered “ready”" in tried.content.decode()
