@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('agents', '0014_add_caps'),
+        ('agents', '0016_guard_versions'),
     ]
 
     operations = [
