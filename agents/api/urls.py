@@ -3,7 +3,19 @@
 from django.urls import include, path, re_path
 
 from agents.api import problems, schema
-from agents.api.views import agents, approvals, forks, logs, providers, resources, results, runs, secrets, threads, tools
+from agents.api.views import (
+    agents,
+    approvals,
+    forks,
+    logs,
+    providers,
+    resources,
+    results,
+    runs,
+    secrets,
+    threads,
+    tools,
+)
 
 app_name = "api"
 
