@@ -26,9 +26,9 @@ class AgentAdmin(LookOnly[Agent]):
 class AgentVersionAdmin(LookOnly[AgentVersion]):
     """Versions: never changed once published, since runs are pinned to them."""
 
-    list_display = ("agent", "number", "workflow", "model", "tools", "created_by", "created_at")
+    list_display = ("agent", "number", "workflow", "model", "tools", "note", "created_by", "created_at")
     list_select_related = ("agent", "created_by")
-    search_fields = ("agent__name",)
+    search_fields = ("agent__name", "note", "instructions")
 
 
 @admin.register(AgentDraft)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import structlog
 from django.db import transaction
 from django.db.models import Max, QuerySet
@@ -16,6 +19,7 @@ from agents.models import Agent, AgentDraft, AgentVersion, User, Workspace
 from agents.services.drafts import WHAT, Draft, definition_of, draft_of, read, stale
 from agents.services.errors import Conflict, InvalidDefinition, InvalidInput, NotFound
 from agents.services.rights import require_admin
+from agents.workflows.options import validate_options
 from tools.registry import registry
 
 MAX_NOTE = 200
@@ -31,7 +35,13 @@ def surroundings(workspace: Workspace) -> Surroundings:
         tools=[tool.name for tool in registry],
         workflows=known_workflows(),
         agents={name: tuple(below) for name, below in published.values_list("name", "current__sub_agents")},
+        check_options=_option_problems,
     )
+
+
+def _option_problems(workflow: str, options: Mapping[str, Any], sub_agents: Sequence[str]) -> list[Problem]:
+    faults = validate_options(workflow, options, sub_agents)
+    return [Problem(f"options.{fault.field}" if fault.field else "options", fault.message) for fault in faults]
 
 
 def problems_of_draft(draft: Draft) -> list[Problem]:

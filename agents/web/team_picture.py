@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 MAX_BOXES = 60
 """More than that is no picture any more."""
 _HEIGHT, _ROW, _GAP, _MARGIN = 34, 48, 72, 8
+_BELOW = 34
 _LETTER, _PADDING, _MOST_LETTERS = 7.4, 24, 26
 
 
@@ -91,13 +92,13 @@ def draw(columns: Iterable[Iterable[Box]], edges: Iterable[tuple[str, str]], wor
             placed[box.key] = replace(box, x=left, y=top + row * step, width=width, height=height)
         left += width + _GAP
     arrows = tuple(_arrow(placed[giver], placed[getter]) for giver, getter in edges)
-    # What is drawn around stands out a little on the right.
+    # What is drawn around stands out a little on the right and below.
     around = 32 if any(arrow.is_back for arrow in arrows) else 0
     return Picture(
         boxes=tuple(placed.values()),
         arrows=arrows,
         width=left - _GAP + _MARGIN + around,
-        height=tallest * step - (step - height) + 2 * _MARGIN,
+        height=tallest * step - (step - height) + 2 * _MARGIN + around,
         words=words,
     )
 
@@ -135,8 +136,17 @@ def _arrow(giver: Box, getter: Box) -> Arrow:
         bend = (end - start) // 2
         path = f"M{start} {giver.middle}C{start + bend} {giver.middle} {end - bend} {getter.middle} {end - 5} "
         return Arrow(f"{path}{getter.middle}", is_back=False)
+    if getter.x < giver.x:
+        # Back to an earlier column: below the boxes, which would be in the way.
+        low = max(giver.y + giver.height, getter.y + getter.height) + _BELOW
+        foot, head = giver.y + giver.height, getter.y + getter.height
+        return Arrow(
+            f"M{giver.text_x} {foot}C{giver.text_x} {low} {getter.text_x} {low} {getter.text_x} {head + 5}",
+            is_back=True,
+        )
+    side = giver.x + giver.width
     back = getter.x + getter.width
-    out = max(start, back) + 28
+    out = max(side, back) + 28
     rise = 12 if giver.key == getter.key else 0
-    path = f"M{start} {giver.middle - rise}C{out} {giver.middle - rise} {out} {getter.middle + rise} {back + 5} "
+    path = f"M{side} {giver.middle - rise}C{out} {giver.middle - rise} {out} {getter.middle + rise} {back + 5} "
     return Arrow(f"{path}{getter.middle + rise}", is_back=True)

@@ -102,6 +102,44 @@ def test_a_conversation_goes_on(chromium: Browser, shared_instance: Instance) ->
 
 
 @ONCE
+def test_an_agent_is_edited_published_and_compared(chromium: Browser, shared_instance: Instance) -> None:
+    with watched(chromium, shared_instance) as seen:
+        page = seen.page
+        log_in(page, shared_instance)
+        page.click("nav >> text=Agents")
+        page.click("text=New agent")
+        page.fill("#id_name", "reader")
+        page.click("text=Go on")
+        page.fill("#id_instructions", "Read.\nTell what you have read.")
+        page.check("input[name=tools][value=calculate]")
+        page.click("text=Save draft")
+        page.fill("#note", "The first")
+        page.click("text=Publish >> nth=-1")
+        expect(page.locator(".agent-state")).to_contain_text("version 1")
+        page.click("text=Edit")
+        page.fill("#id_instructions", "Read.\nAsk what you have not read.")
+        page.click("text=Save draft")
+        expect(page.locator(".agent-publish ins")).to_have_text("Ask what you have not read.")
+        take_picture(page, "draft")
+        page.click("button:has-text('Publish')")
+        page.click("text=version 2")
+        page.click("button:has-text('Compare')")
+        expect(page.locator(".diff ins")).to_have_text("Ask what you have not read.")
+        expect(page.locator(".diff del")).to_have_text("Tell what you have read.")
+        page.go_back()
+        take_picture(page, "versions")
+        page.once("dialog", lambda dialog: dialog.accept())
+        page.click("text=Make current")
+        expect(page.locator(".messages")).to_contain_text("New runs get version 1 again")
+        page.goto(f"{shared_instance.url}/w/default/agents/research-team/")
+        take_picture(page, "agent")
+        page.set_viewport_size({"width": 320, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+        assert seen.complaints == []
+        assert seen.strangers == []
+
+
+@ONCE
 def test_a_run_is_stopped_and_paused(chromium: Browser, shared_instance: Instance) -> None:
     with watched(chromium, shared_instance) as seen:
         page = seen.page

@@ -133,6 +133,13 @@ def test_names_are_given_once_and_a_draft_can_be_dropped(home: Workspace, admin:
         discard_draft(fresh, revision=1, by=admin)
 
 
+def test_a_workflow_judges_its_options(home: Workspace, admin: User) -> None:
+    draft = made(home, admin, workflow="team", options={"width": "wide", "colour": "red"})
+    assert {problem.field for problem in publishing.problems_of_draft(draft)} == {"options.width", "options.colour"}
+    draft = save_draft(draft.agent, {"options": {"planner": "nobody"}}, revision=1, by=admin)
+    assert [problem.field for problem in publishing.problems_of_draft(draft)] == ["options.planner"]
+
+
 def test_circles_of_agents_need_a_depth(home: Workspace, admin: User) -> None:
     published(home, admin, name="writer")
     published(home, admin, name="reader", sub_agents=["writer"])
