@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from agents.models import Run
 
 pytestmark = pytest.mark.django_db
-EDITABLE = {"agents.workspace", "agents.user", "agents.membership", "tools.limit"}
+EDITABLE = {"agents.workspace", "agents.user", "agents.membership", "agents.provider", "tools.limit"}
 APPS = ("agents", "tools")
 
 
