@@ -27,6 +27,7 @@ v1 = [
     path("runs/<uuid:run_id>/steps/<int:step_id>", logs.StepView.as_view(), name="step"),
     path("runs/<uuid:run_id>/events", logs.EventsView.as_view(), name="events"),
     path("runs/<uuid:run_id>/results", results.ResultsView.as_view(), name="results"),
+    path("runs/<uuid:run_id>/tree", runs.TreeView.as_view(), name="tree"),
     path("runs/<uuid:run_id>/cancel", runs.CancelView.as_view(), name="cancel"),
     path("runs/<uuid:run_id>/pause", runs.PauseView.as_view(), name="pause"),
     path("runs/<uuid:run_id>/resume", runs.ResumeView.as_view(), name="resume"),

@@ -26,6 +26,8 @@ register.filter("duration", wording.duration)
 register.filter("money", wording.money)
 register.filter("count", wording.count)
 register.filter("size", wording.size)
+register.filter("cap_name", wording.cap_name)
+register.filter("cap_amount", wording.cap_amount)
 register.filter("absolute", wording.absolute)
 register.filter("short_key", timeline.short_key)
 

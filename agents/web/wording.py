@@ -82,6 +82,21 @@ def count(number: int | None) -> str:
     return f"{number:,}"
 
 
+CAPS = {"depth": "nesting", "children": "sub-runs", "seconds": "time", "usd": "money"}
+
+
+def cap_name(name: str) -> str:
+    """Name what a cap is on."""
+    return CAPS.get(name, name)
+
+
+def cap_amount(name: str, amount: float) -> str:
+    """Write an amount of what a cap is on."""
+    if name == "seconds":
+        return duration(amount)
+    return money(round(amount * 1_000_000)) if name == "usd" else count(int(amount))
+
+
 def size(number: int) -> str:
     """Write a number of bytes."""
     value = float(number)

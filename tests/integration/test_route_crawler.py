@@ -79,6 +79,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "api/v1/runs/<uuid:run_id>/steps/<int:step_id>": (API_ITEM,),
     "api/v1/runs/<uuid:run_id>/events": (API_ITEM,),
     "api/v1/runs/<uuid:run_id>/results": (API_ITEM,),
+    "api/v1/runs/<uuid:run_id>/tree": (API_ITEM,),
     "api/v1/runs/<uuid:run_id>/cancel": (API_ACT,),
     "api/v1/runs/<uuid:run_id>/pause": (API_ACT,),
     "api/v1/runs/<uuid:run_id>/resume": (API_ACT,),

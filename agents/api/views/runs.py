@@ -16,12 +16,14 @@ from rest_framework.response import Response
 from agents.api.pagination import newest
 from agents.api.serializers import Decision, NewRun, RunOut, RunPage, RunQuery, run_address, show_run
 from agents.api.tool_serializers import RunFull, WaitOut
+from agents.api.tree_serializers import TreeOut
 from agents.api.views.base import ApiView
 from agents.models import Agent, Run, Workspace
 from agents.services import runs as services
 from agents.services.errors import InvalidInput
 from agents.services.finding import RunFilter, find_runs
 from agents.services.publishing import split_pin
+from agents.services.trees import read_tree
 from agents.services.waits import describe_waits
 
 MAX_KEY = 200
@@ -89,6 +91,16 @@ class RunView(ApiView):
         run = find_run(self.workspace(), run_id)
         waits = WaitOut(describe_waits(run, timezone.now()), many=True).data
         return Response({**show_run(run), "waits": waits})
+
+
+class TreeView(ApiView):
+    """The tree of runs that a run belongs to."""
+
+    @extend_schema(operation_id="get_run_tree", responses=TreeOut)
+    def get(self, request: Request, run_id: UUID) -> Response:
+        """Give the runs of the tree, how far they are, and what they have taken of its caps."""
+        run = find_run(self.workspace(), run_id)
+        return Response(TreeOut(read_tree(run, timezone.now())).data)
 
 
 class RunVerbView(ApiView):

@@ -17,6 +17,7 @@ from agents.models import ENDED, ProcessCall, Role, Run, RunStatus, Step, StepSt
 from agents.services import previews
 from agents.services import runs as services
 from agents.services.results import progress_of
+from agents.services.trees import read_tree
 from agents.services.waits import in_words, waits_of
 from agents.web import asked, detail, queries, timeline
 from agents.web.forms import DecisionForm
@@ -81,6 +82,7 @@ def _context(request: HttpRequest, place: Place, run_id: UUID) -> dict[str, Any]
         "can": can,
         "going_on": _going_on(run, can),
         "forks": queries.forks_of(run, NAMED),
+        "tree": read_tree(run, now),
         "artifacts": list(run.artifacts.order_by("id")[:50]),
     }
 
