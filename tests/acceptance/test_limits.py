@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -69,9 +70,10 @@ def test_runs_of_two_processes_share_a_limit_and_park_for_it(harbour: Harbour) -
     for id in ids[-3:]:
         (step,) = harbour.instance.api.get(f"runs/{id}/steps").json()["items"]
         assert (step["status"], step["attempt"]) == ("succeeded", 1)
-    # First come, first served: but for those that came within the same moments.
+    # First come, first served: but for those that came within the same moments. Served at random, half of the 120 pairs
+    # would stand the wrong way round.
     order = [number for _, number in moored]
-    assert max(abs(place - number) for place, number in enumerate(order)) <= 6
+    assert sum(earlier > later for earlier, later in combinations(order, 2)) <= 36
 
 
 def test_what_one_process_has_asked_serves_all_for_a_while(harbour: Harbour) -> None:
