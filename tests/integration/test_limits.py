@@ -114,6 +114,29 @@ def test_who_comes_back_has_its_place_and_a_newcomer_of_the_same_workspace_stand
     assert LimitTicket.objects.count() == 2, "the ticket is used up"
 
 
+def test_a_newcomer_stands_behind_those_who_queued_up_in_another_process_this_moment(limiter: Limiter) -> None:
+    limit = Limit.objects.create(name="host:x", amount=60, period=1.0)
+    clock = LimitClock.objects.create(limit=limit, key="host:x")
+    elsewhere = Limiter()
+
+    async def ask() -> tuple[list[float | None], float | None]:
+        before = [await parked(each, caller()) for each in (limiter, elsewhere)]
+        await asyncio.to_thread(_queue_up, clock.pk)
+        return before, await parked(limiter, caller())
+
+    before, newcomer = asyncio.run(ask())
+    elsewhere.close()
+    assert before == [None, None], "both have seen a clock that nobody waits for"
+    assert newcomer is not None
+    assert LimitTicket.objects.count() == 2
+
+
+def _queue_up(clock_id: int) -> None:
+    now = store.database_time()
+    store.queue_up(clock_id, 1.0, now, [Place(HOME, uuid4(), "tool:x#0")], now)
+    connections.close_all()
+
+
 def _turn_back(clock_id: int) -> None:
     LimitClock.objects.filter(pk=clock_id).update(next_at=0.0)
     connections.close_all()

@@ -20,8 +20,6 @@ from tools.limits.rules import Rule
 from tools.limits.store import Known, Permits, Place, Reserved, Wanted
 from tools.limits.timekeeping import Timekeeping
 
-RECENT = 0.25
-"""Seconds for which it counts that nobody was waiting for a clock."""
 SLOW = 0.01
 """Seconds of an answer's way from which start times are asked for that lie as far ahead."""
 
@@ -54,28 +52,30 @@ class Later:
 
 @dataclass(slots=True)
 class _Clock:
-    """A clock as this process last saw it, at `seen` on the monotonic clock."""
+    """A clock as this process last saw it."""
 
     id: int
     next_at: float
-    has_tickets: bool = True
-    seen: float = float("-inf")
-
-    @property
-    def may_have_tickets(self) -> bool:
-        """Whether somebody may be waiting for it: perhaps of another process, since it was seen."""
-        return self.has_tickets or time.monotonic() - self.seen > RECENT
+    has_tickets: bool = False
 
 
 @dataclass(slots=True)
 class _Line:
-    """Those who ask for one clock now: who gets a start time, and who has to come back."""
+    """Those who ask for one clock now: who gets a start time, and who has to come back.
+
+    `has_looked` tells that others with tickets are minded; else there must be none when start times are reserved.
+    """
 
     clock: _Clock
-    rule: Rule
+    asks: Sequence[Ask]
+    has_looked: bool = False
     served: list[Ask] = field(default_factory=list)
     holders: list[Ask] = field(default_factory=list)
     later: list[Ask] = field(default_factory=list)
+
+    @property
+    def rule(self) -> Rule:
+        return self.asks[0].rule
 
     @property
     def units(self) -> float:
@@ -115,7 +115,7 @@ class Desk:
         with connection.execute_wrapper(self.counted):
             lines = self._lines(asks)
             answers: dict[int, Start | Later] = {}
-            reserved = self._reserve([line for line in lines if line.served])
+            lines, reserved = self._reserved(lines)
             for line in lines:
                 answers.update(self._starts(line, reserved.get(line.clock.id)))
                 answers.update(self._laters(line))
@@ -165,10 +165,11 @@ class Desk:
         return lines
 
     def _line(self, clock: _Clock, asks: Sequence[Ask]) -> _Line:
-        line = _Line(clock, asks[0].rule)
+        line = _Line(clock, asks)
         resumed = [ask for ask in asks if ask.is_resumed]
         ranks = store.ranks_of(clock.id, [ask.place for ask in resumed]) if resumed else {}
-        queued = store.who_waits([clock.id]) if clock.may_have_tickets else set()
+        line.has_looked = clock.has_tickets or bool(resumed)
+        queued = store.who_waits([clock.id]) if line.has_looked else set()
         now, step, slack = self.now(), line.rule.step, line.rule.slack
         reached = max(clock.next_at, now)
         for ask in _in_order(asks, ranks):
@@ -194,10 +195,24 @@ class Desk:
 
     # -- answers -------------------------------------------------------------------------------------------------
 
+    def _reserved(self, lines: Sequence[_Line]) -> tuple[list[_Line], dict[int, Reserved]]:
+        """Reserve for all; where somebody has queued up since this process last saw a clock, they are minded."""
+        reserved = self._reserve([line for line in lines if line.served])
+        minded: dict[int, _Line] = {}
+        for line in lines:
+            if line.served and not line.has_looked and line.clock.id not in reserved:
+                line.clock.has_tickets = True
+                minded[line.clock.id] = self._line(line.clock, line.asks)
+        reserved |= self._reserve([line for line in minded.values() if line.served])
+        return [minded.get(line.clock.id, line) for line in lines], reserved
+
     def _reserve(self, lines: Sequence[_Line]) -> dict[int, Reserved]:
         if not lines:
             return {}
-        wanted = [Wanted(line.clock.id, line.units, line.rule.step, self._lead) for line in lines]
+        wanted = [
+            Wanted(line.clock.id, line.units, line.rule.step, self._lead, unless_queued=not line.has_looked)
+            for line in lines
+        ]
         sent = time.monotonic()
         reserved = store.reserve(sorted(wanted, key=lambda each: each.clock_id))
         received = time.monotonic()
@@ -214,7 +229,7 @@ class Desk:
             self._clocks.pop((line.rule.limit_id, line.served[0].key), None)
             return
         clock = line.clock
-        clock.next_at, clock.has_tickets, clock.seen = reserved.next_at, reserved.has_tickets, time.monotonic()
+        clock.next_at, clock.has_tickets = reserved.next_at, reserved.has_tickets
         if line.holders:
             store.use_tickets(line.clock.id, [ask.place for ask in line.holders])
         next_at = reserved.next_at - line.units * line.rule.step

@@ -39,12 +39,16 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is to be reserved of one clock. `lead` is how many seconds the answer is expected to take."""
+    """What is to be reserved of one clock. `lead` is how many seconds the answer is expected to take.
+
+    With `unless_queued` nothing is reserved if anybody has a ticket for it.
+    """
 
     clock_id: int
     units: float
     step: float
     lead: float = 0.0
+    unless_queued: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +97,12 @@ def find_clock(limit_id: int, key: str) -> tuple[int, float] | None:
 
 
 def reserve(wanted: Sequence[Wanted]) -> dict[int, Reserved]:
-    """Reserve in one statement; clocks that are gone are left out."""
+    """Reserve in one statement; clocks that are gone, and those that are queued for, are left out."""
     is_postgres = connection.vendor == "postgresql"
     template, row = (POSTGRES_RESERVE, POSTGRES_ROW) if is_postgres else (SQLITE_RESERVE, SQLITE_ROW)
-    values = [value for each in wanted for value in (each.clock_id, each.units, each.step, each.lead)]
+    values = [
+        value for each in wanted for value in (each.clock_id, each.units, each.step, each.lead, each.unless_queued)
+    ]
     with connection.cursor() as cursor:
         cursor.execute(template.format(rows=", ".join([row] * len(wanted))), values)
         answers = [Reserved(id, next_at, float(now), bool(queued)) for id, next_at, now, queued in cursor.fetchall()]
