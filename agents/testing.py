@@ -14,7 +14,7 @@ its n-th committed batch, `crash_when` as soon as a condition holds, and lets it
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor as FutureExecutor
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -36,17 +36,12 @@ from agents.engine.journal.memory import MemoryRun, MemoryStore
 from agents.engine.journal.transitions import wake
 from agents.engine.ledger import Decide, Ledger
 from agents.engine.marks import Marks
-from agents.engine.messages import Reply, ToolResult, Usage
 from agents.engine.ports import (
     AgentConfig,
-    CallInfo,
     ModelPort,
-    ModelRequest,
-    Need,
     Ports,
     SubAgent,
     ToolPort,
-    ToolSpec,
 )
 from agents.engine.records import (
     ENDED,
@@ -61,66 +56,9 @@ from agents.engine.records import (
 )
 from agents.engine.registry import WorkflowFunction, find_workflow, known_workflows
 from agents.engine.starts import Starts
+from agents.scripted import MemoryArtifacts, NoPartials, ScriptedModel, ScriptedTools
 
 __all__ = ["ScriptedModel", "ScriptedTools", "TestAgent", "TestRun", "WorkflowTest"]
-
-
-class ScriptedModel:
-    """A model that gives prepared replies, one per call; it remembers what it was asked."""
-
-    def __init__(self, replies: Iterable[Reply | str | Exception] = ()) -> None:
-        self.replies = list(replies)
-        self.requests: list[ModelRequest] = []
-        self.most = Usage(0, 0, 0)
-        """What each call is taken to need at most."""
-
-    async def respond(self, request: ModelRequest, stream: Callable[[str], None]) -> Reply:
-        self.requests.append(request)
-        if request.info is not None:
-            await request.info.begin()
-        if not self.replies:
-            raise Permanent("The scripted model has no reply left.")
-        reply = self.replies.pop(0)
-        if isinstance(reply, Exception):
-            raise reply
-        if isinstance(reply, str):
-            reply = Reply("assistant", reply, model=request.model)
-        stream(reply.text)
-        return reply
-
-    async def at_most(self, request: ModelRequest) -> Usage:
-        return self.most
-
-    async def aclose(self) -> None:
-        """Nothing is open."""
-
-
-class ScriptedTools:
-    """Tools from plain async functions `(arguments, info) -> ToolResult | str`."""
-
-    def __init__(self, **functions: Callable[[JSON, CallInfo], Awaitable[ToolResult | str]]) -> None:
-        self.functions = functions
-        self.effects: dict[str, ToolSpec] = {}
-        self.needs: dict[str, Need] = {}
-        """What needs a person's word once the run is tainted."""
-
-    def spec(self, name: str) -> ToolSpec:
-        if name not in self.functions:
-            raise KeyError(name)
-        return self.effects.get(name) or ToolSpec(name, name, {"type": "object"})
-
-    def specs(self, names: Iterable[str]) -> list[ToolSpec]:
-        return [self.spec(name) for name in names if name in self.functions]
-
-    async def needs_approval(
-        self, name: str, arguments: JSON, *, workspace_id: int, is_tainted: bool, because: str = ""
-    ) -> Need | None:
-        return Need(why=because) if because else self.needs.get(name) if is_tainted else None
-
-    async def call(self, name: str, arguments: JSON, info: CallInfo) -> ToolResult:
-        await info.begin()
-        result = await self.functions[name](arguments, info)
-        return ToolResult("tool", result, name=name) if isinstance(result, str) else result
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +128,7 @@ class WorkflowTest:
     ) -> None:
         self.store = MemoryStore()
         self._clock = clock or ManualClock()
-        self.ports = Ports(model or ScriptedModel(), tools or ScriptedTools(), _NoPartials(), _MemoryArtifacts())
+        self.ports = Ports(model or ScriptedModel(), tools or ScriptedTools(), NoPartials(), MemoryArtifacts())
         self.marks = Marks()
         self.starts = Starts()
         self.ledger = Ledger(self._exchange)
@@ -396,18 +334,3 @@ class _Inline(FutureExecutor):
         except BaseException as error:  # noqa: BLE001 (an executor hands every failure on)
             future.set_exception(error)
         return future
-
-
-class _NoPartials:
-    def append(self, run_id: UUID, key: str, attempt: int, text: str) -> None:
-        """Nobody watches a test."""
-
-
-class _MemoryArtifacts:
-    def __init__(self) -> None:
-        self.contents: dict[str, bytes] = {}
-
-    def write(self, workspace_id: int, content: bytes) -> str:
-        address = f"{workspace_id}/{len(self.contents)}"
-        self.contents[address] = content
-        return address

@@ -76,6 +76,16 @@ class TokenManages(BasePermission):
         return isinstance(token, AuthToken) and token.role == Role.ADMIN and Scope.ADMIN in token.scopes
 
 
+class TokenReadsOrManages(TokenAllows):
+    """What whoever may read may read, and administrators change."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        if request.method in SAFE_METHODS:
+            return super().has_permission(request, view)
+        self.message = TokenManages.message
+        return TokenManages().has_permission(request, view)
+
+
 # Written out, as every request asks it: Django takes four times as long to put it together as the database to answer.
 _KNOWN = """
 SELECT t.digest, t.user_id, t.workspace_id, t.scopes, t.expiry, t.last_used_at,

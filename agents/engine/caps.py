@@ -8,6 +8,8 @@ from math import isfinite
 from typing import Any, NamedTuple, Self
 
 MICROUSD = 1_000_000
+TOLD = ("steps", "depth", "children", "seconds", "tokens", "usd")
+"""The names of caps as they are told and stored."""
 
 
 class Amounts(NamedTuple):
@@ -41,7 +43,7 @@ class Caps:
     def of(cls, told: Mapping[str, Any] | None) -> Self:
         """Read them as they are stored and told, money as `usd`; what is no number from zero says nothing."""
         told = told or {}
-        known = {name: _number(told.get(name)) for name in ("steps", "depth", "children", "seconds", "tokens")}
+        known = {name: _number(told.get(name)) for name in TOLD if name != "usd"}
         usd = _number(told.get("usd"))
         counts: dict[str, Any] = {
             name: value if name == "seconds" or value is None else int(value) for name, value in known.items()

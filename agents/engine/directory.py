@@ -42,7 +42,7 @@ def resolve_target(workspace_id: int, name: str) -> Target:
     agent = Agent.objects.filter(workspace_id=workspace_id, name=agent_name, archived_at=None).first()
     version = agent.current if agent is not None else None
     if version is not None and pinned:
-        version = AgentVersion.objects.filter(agent=agent, number=int(number)).first() if _is_number(number) else None
+        version = AgentVersion.objects.filter(agent=agent, number=version_number(number) or 0).first()
     if version is not None:
         return Target(version.workflow, version.pk, Caps.of(version.caps).seconds)
     if name in known_workflows():
@@ -50,8 +50,9 @@ def resolve_target(workspace_id: int, name: str) -> Target:
     raise Permanent(f"There is no agent and no workflow named {name!r} here.", "UnknownTarget")
 
 
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 10
+def version_number(text: str) -> int | None:
+    """Read the number of a version; None for what can't be one."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 and int(text) else None
 
 
 def describe_agents(workspace_id: int, names: Sequence[str]) -> list[SubAgent]:

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from agents.models import AuthToken, LoginLink, Membership, Role, Scope, User, Workspace
 from agents.services.errors import InvalidInput, NotAllowed, NotFound
+from agents.services.rights import require_admin
 
 DEFAULT_SCOPES = (Scope.READ, Scope.WRITE)
 LOGIN_LINK_LIFETIME = timedelta(hours=24)
@@ -46,8 +47,7 @@ def create_token(
 
 def revoke_token(token: AuthToken, *, by: User) -> None:
     """End a token. Programs that use it are refused from now on, and their live streams close."""
-    if not Membership.objects.filter(user=by, workspace=token.workspace_id, role=Role.ADMIN).exists():
-        raise NotAllowed("Only an administrator of the workspace can revoke its tokens.")
+    require_admin(token.workspace_id, by, "revoke its tokens")
     token.delete()
 
 

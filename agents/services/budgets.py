@@ -7,11 +7,10 @@ from datetime import datetime, timedelta
 from math import isfinite
 from typing import Any
 
-from agents.engine.caps import Caps, lowest
+from agents.engine.caps import TOLD, Caps, lowest
 from agents.models import AgentVersion, Workspace
 from agents.services.errors import InvalidInput
 
-CAPS = ("steps", "depth", "children", "seconds", "tokens", "usd")
 MOST = 10**12
 
 
@@ -33,8 +32,8 @@ def deadline_of(caps: Caps, begins_at: datetime) -> datetime | None:
 def check_caps(told: Mapping[str, Any], field: str) -> None:
     """Raise InvalidInput unless these are caps by their names, each a number from zero."""
     for name, value in told.items():
-        if name not in CAPS:
-            raise InvalidInput(f"There is no cap named {str(name)[:50]!r}. Caps: {', '.join(CAPS)}.", field)
+        if name not in TOLD:
+            raise InvalidInput(f"There is no cap named {str(name)[:50]!r}. Caps: {', '.join(TOLD)}.", field)
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)
         if not is_number or not 0 <= value <= MOST:
             raise InvalidInput(f"The cap {name} is a number from 0.", field)

@@ -13,8 +13,9 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
-from agents.models import Membership, Role, User, Workspace
+from agents.models import User, Workspace
 from agents.services.errors import InvalidInput, NotAllowed, NotFound
+from agents.services.rights import require_admin
 from tools.models import Limit, Unit
 from tools.models.limit import DAY, MAX_NAME
 
@@ -22,6 +23,7 @@ NAME = re.compile(r"[^\s*]+\*?|\*")
 MOST = 1_000_000_000
 MAX_NOTE = 200
 MAX_LIMITS = 500
+WHAT = "change its limits"
 """Limits of one workspace: each process knows all of them."""
 
 log = structlog.get_logger(__name__)
@@ -73,7 +75,7 @@ def get_limit(workspace: Workspace, limit_id: int) -> Limit:
 
 def create_limit(workspace: Workspace, wanted: Wanted, *, by: User) -> Limit:
     """Make a limit of the workspace's own. Workers heed it within a second or two."""
-    _check_right(workspace, by)
+    require_admin(workspace.pk, by, WHAT)
     wanted.check()
     if Limit.objects.filter(workspace=workspace).count() >= MAX_LIMITS:
         raise InvalidInput(f"A workspace has at most {MAX_LIMITS} limits; one whose name ends in * may do for many.")
@@ -114,10 +116,5 @@ def _own(limit: Limit, by: User) -> Workspace:
     """Give the workspace whose limit it is; those of the instance are changed in the administration."""
     if limit.workspace is None:
         raise NotAllowed("This limit holds for all workspaces; the operator of the instance changes it.")
-    _check_right(limit.workspace, by)
+    require_admin(limit.workspace.pk, by, WHAT)
     return limit.workspace
-
-
-def _check_right(workspace: Workspace, by: User) -> None:
-    if not Membership.objects.filter(user=by, workspace=workspace, role=Role.ADMIN).exists():
-        raise NotAllowed("Only an administrator of the workspace can change its limits.")

@@ -6,8 +6,9 @@ from typing import cast
 
 import structlog
 
-from agents.models import ApprovalPolicy, Membership, Role, User, Workspace
-from agents.services.errors import InvalidInput, NotAllowed
+from agents.models import ApprovalPolicy, User, Workspace
+from agents.services.errors import InvalidInput
+from agents.services.rights import require_admin
 from tools.approving import Policy, WhenToAsk
 
 HOURS = range(1, 24 * 90 + 1)
@@ -24,8 +25,7 @@ def approval_policy(workspace_id: int) -> Policy:
 
 def set_approval_policy(workspace: Workspace, *, policy: str, hours: int, by: User) -> Workspace:
     """Say which calls wait for a person, and for how long; for calls that are not asked about yet."""
-    if not Membership.objects.filter(user=by, workspace=workspace, role=Role.ADMIN).exists():
-        raise NotAllowed("Only an administrator of the workspace can change what waits for a person.")
+    require_admin(workspace.pk, by, "change what waits for a person")
     if policy not in ApprovalPolicy.values:
         raise InvalidInput(f"Choose one of: {', '.join(ApprovalPolicy.values)}.", "policy")
     if hours not in HOURS:

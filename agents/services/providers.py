@@ -24,8 +24,9 @@ from agents.engine.messages import Reply, user
 from agents.engine.ports import ModelRequest
 from agents.llm import ModelAccess
 from agents.llm.config import ANTHROPIC_ADDRESS, OFFLINE, OPENAI_ADDRESS, PRICES, Kind, KnownProvider
-from agents.models import Membership, Provider, ProviderKind, Role, User, Workspace
-from agents.services.errors import Conflict, InvalidInput, NotAllowed, NotFound
+from agents.models import Provider, ProviderKind, User, Workspace
+from agents.services.errors import Conflict, InvalidInput, NotFound
+from agents.services.rights import require_admin
 from tools.addresses import AddressPolicy
 from tools.errors import AddressRefused, ToolsError
 from tools.hosts import is_listed
@@ -44,6 +45,7 @@ DEAREST = 1_000_000.0
 """US dollars per million tokens."""
 CONTEXTS = range(256, 100_000_001)
 LOOK_UP_SECONDS = 5.0
+WHAT = "change and try out its providers"
 
 TRIAL_SECONDS = 30.0
 TRIAL_TOKENS = 200
@@ -134,7 +136,7 @@ def known_providers(workspace_id: int) -> dict[str, KnownProvider]:
 
 def create_provider(workspace: Workspace, name: str, wanted: Wanted, *, by: User) -> Provider:
     """Make a provider. Workers ask it within a second or two."""
-    _check_right(workspace, by)
+    require_admin(workspace.pk, by, WHAT)
     check_name(name)
     wanted.check(workspace)
     if list_providers(workspace).count() >= MAX_PROVIDERS:
@@ -150,7 +152,7 @@ def create_provider(workspace: Workspace, name: str, wanted: Wanted, *, by: User
 
 def change_provider(provider: Provider, wanted: Wanted, *, by: User) -> Provider:
     """Change all of a provider but its name, which is part of the names of models."""
-    _check_right(provider.workspace, by)
+    require_admin(provider.workspace_id, by, WHAT)
     wanted.check(provider.workspace)
     provider = _write(provider, wanted)
     log.info("provider_changed", workspace=provider.workspace.slug, provider=provider.name, by=by.get_username())
@@ -159,7 +161,7 @@ def change_provider(provider: Provider, wanted: Wanted, *, by: User) -> Provider
 
 def remove_provider(provider: Provider, *, by: User) -> None:
     """Remove a provider. Models of its name are then the operator's, if there are any."""
-    _check_right(provider.workspace, by)
+    require_admin(provider.workspace_id, by, WHAT)
     provider.delete()
     log.info("provider_removed", workspace=provider.workspace.slug, provider=provider.name, by=by.get_username())
 
@@ -169,7 +171,7 @@ def try_provider(provider: Provider, *, model: str = "", by: User) -> Trial:
 
     `model` is the model's part of the name, by default the first of the table.
     """
-    _check_right(provider.workspace, by)
+    require_admin(provider.workspace_id, by, WHAT)
     model = model or next(iter(provider.model_names), "")
     if not model:
         raise InvalidInput("Name the model to ask: the provider's table has none.", "model")
@@ -269,8 +271,3 @@ def _check_model(name: str, known: Mapping[str, Any]) -> None:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _check_right(workspace: Workspace, by: User) -> None:
-    if not Membership.objects.filter(user=by, workspace=workspace, role=Role.ADMIN).exists():
-        raise NotAllowed("Only an administrator of the workspace can change and try out its providers.")

@@ -14,6 +14,7 @@ from agents.definitions.checking import Surroundings, problems_of
 from agents.definitions.comparing import Change, changes_between
 from agents.definitions.definition import FIELDS
 from agents.definitions.problems import Problem
+from agents.engine.directory import version_number
 from agents.engine.registry import known_workflows
 from agents.models import Agent, AgentDraft, AgentVersion, User, Workspace
 from agents.services.drafts import WHAT, Draft, definition_of, draft_of, read, stale
@@ -122,9 +123,10 @@ def split_pin(name: str) -> tuple[str, int | None]:
     agent, pinned, number = name.partition("@")
     if not pinned:
         return agent, None
-    if not (number.isascii() and number.isdigit() and len(number) < 10 and int(number)):
+    version = version_number(number)
+    if version is None:
         raise InvalidInput("A version is named by its number, as in researcher@3.", "agent")
-    return agent, int(number)
+    return agent, version
 
 
 def compare(agent: Agent, before: str, after: str) -> list[Change]:
@@ -136,9 +138,10 @@ def definition_named(agent: Agent, name: str, field: str = "version") -> dict[st
     """Give a version's definition by its number, or the draft's; raises NotFound, InvalidInput naming the field."""
     if name == DRAFT:
         return draft_of(agent).definition
-    if not (name.isascii() and name.isdigit() and len(name) < 10):
+    number = version_number(name)
+    if number is None:
         raise InvalidInput("Name a version by its number, or say draft.", field)
-    return definition_of(version_of(agent, int(name)), agent)
+    return definition_of(version_of(agent, number), agent)
 
 
 def _take_draft(agent: Agent, revision: int) -> None:

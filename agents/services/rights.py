@@ -1,4 +1,4 @@
-"""Who may configure a workspace."""
+"""Who may configure a workspace: its administrators, at this moment."""
 
 from __future__ import annotations
 

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import structlog
 from django.db.models import QuerySet
 
-from agents.models import Membership, Role, User, Workspace
-from agents.services.errors import InvalidInput, NotAllowed, NotFound
+from agents.models import User, Workspace
+from agents.services.errors import InvalidInput, NotFound
+from agents.services.rights import require_admin
 from tools.hosts import read_hosts
 from tools.models import Secret
 from tools.models.secret import NAME
@@ -19,6 +20,7 @@ from tools.secrets import store
 MAX_VALUE = 10_000
 MAX_HOSTS = 50
 MAX_NOTE = 200
+WHAT = "change its secrets"
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +42,7 @@ def set_secret(
     *, workspace: Workspace, name: str, value: str, hosts: Sequence[str] = (), note: str = "", by: User | None
 ) -> Secret:
     """Set a secret, or replace it with all that belongs to it. `by` None is the operator of the instance."""
-    _check_right(workspace, by)
+    require_admin(workspace.pk, by, WHAT)
     if not re.fullmatch(NAME, name):
         raise InvalidInput("A name begins with a letter and has letters, digits, - and _, at most 60.", "name")
     if not SHORTEST <= len(value) <= MAX_VALUE:
@@ -65,13 +67,8 @@ def set_secret(
 def remove_secret(secret: Secret, *, by: User | None) -> None:
     """Remove a secret. Whoever asks for it from now on is told that there is none."""
     workspace = Workspace.objects.get(pk=secret.workspace_id)
-    _check_right(workspace, by)
+    require_admin(workspace.pk, by, WHAT)
     secret.delete()
     log.info(
         "secret_removed", workspace=workspace.slug, secret=secret.name, by=None if by is None else by.get_username()
     )
-
-
-def _check_right(workspace: Workspace, by: User | None) -> None:
-    if by is not None and not Membership.objects.filter(user=by, workspace=workspace, role=Role.ADMIN).exists():
-        raise NotAllowed("Only an administrator of the workspace can change its secrets.")

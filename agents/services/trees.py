@@ -56,7 +56,7 @@ def read_tree(run: Run, now: datetime) -> RunTree:
         found = _listed(run).filter(root_id=root.pk).order_by("depth", "pk")[: SHOWN - 1]
         listed |= {one.pk: one for one in found}
         _add_line(listed, run)
-    taken = trees.taken(root.pk)
+    taken = trees.taken(root.pk) if counts["children"] else _taken_by(root)
     return RunTree(
         runs=tuple(_nested(list(listed.values()))),
         hidden=max(0, counts["children"] + 1 - len(listed)),
@@ -65,6 +65,11 @@ def read_tree(run: Run, now: datetime) -> RunTree:
         taken=taken,
         uses=_uses(root, taken, counts["depth"] or 0, now),
     )
+
+
+def _taken_by(run: Run) -> Amounts:
+    """Give what one run has taken, as its row says."""
+    return Amounts(steps=run.steps_done, tokens=run.input_tokens + run.output_tokens, microusd=run.cost_microusd)
 
 
 def _listed(run: Run) -> RunQuerySet:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 from django import forms
-from django.core.files.uploadedfile import UploadedFile
 
 from agents.definitions.definition import UNIQUE, Definition
 from agents.definitions.exchange import MAX_YAML
@@ -15,6 +14,7 @@ from agents.engine.registry import known_workflows
 from agents.services.drafts import Draft
 from agents.services.errors import InvalidInput
 from agents.services.publishing import MAX_NOTE
+from agents.web.uploads import text_of_upload
 from tools.registry import registry
 
 MAX_REVISION = 2**31 - 1
@@ -163,17 +163,16 @@ class NewAgentForm(forms.Form):
     description = forms.CharField(label="Description", required=False, max_length=300)
 
 
-class PublishForm(forms.Form):
-    """The revision of the draft that was looked at, and what changed, in words."""
-
-    revision = forms.IntegerField(min_value=0, max_value=MAX_REVISION)
-    note = forms.CharField(required=False, max_length=MAX_NOTE)
-
-
 class RevisionForm(forms.Form):
     """The revision of the draft that was looked at."""
 
     revision = forms.IntegerField(min_value=0, max_value=MAX_REVISION)
+
+
+class PublishForm(RevisionForm):
+    """What changed, in words, besides."""
+
+    note = forms.CharField(required=False, max_length=MAX_NOTE)
 
 
 class RollBackForm(forms.Form):
@@ -191,15 +190,8 @@ class ImportForm(forms.Form):
 
     def clean_file(self) -> str:
         """Read the file as text; it must be UTF-8."""
-        file = self.cleaned_data["file"]
-        if not isinstance(file, UploadedFile):
-            return ""
-        if (file.size or 0) > MAX_YAML * 4:
-            raise forms.ValidationError(f"The file is too large: at most {MAX_YAML:,} characters are taken.")
-        try:
-            return str(file.read(), "utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise forms.ValidationError("The file is not text in UTF-8.") from error
+        too_large = f"The file is too large: at most {MAX_YAML:,} characters are taken."
+        return text_of_upload(self.cleaned_data["file"], MAX_YAML * 4, too_large)
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}

@@ -321,7 +321,7 @@ def _decision(wait: Wait) -> Decision:
             key=key,
             title=f"The workflow has changed at {name}",
             explanation=(
-                "The recorded step was asked for with another input than the code asks for now. "
+                "The recorded step was asked for with another input than the code now asks for. "
                 "Nothing goes on until you say which counts."
             ),
             choices=(

@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 
 from django import forms
-from django.core.files.uploadedfile import UploadedFile
 
 from agents.models import ApprovalPolicy, BusyPolicy, Role, Scope, User
 from agents.services import documents, limits, secrets
 from agents.services.outcomes import MAX_OUTCOME
 from agents.services.policies import HOURS
 from agents.services.threads import MAX_TEXT, MAX_TITLE
+from agents.web.uploads import text_of_upload
 from tools.models import Limit, Unit
 from tools.models.limit import DAY, MAX_NAME
 
@@ -136,15 +136,8 @@ class DocumentForm(forms.Form):
 
     def clean_file(self) -> str:
         """Read the file as text; it must be UTF-8."""
-        file = self.cleaned_data["file"]
-        if not isinstance(file, UploadedFile):
-            return ""
-        if (file.size or 0) > documents.MAX_BYTES:
-            raise forms.ValidationError(f"The file has more than {documents.MAX_BYTES // 1_000_000} MB.")
-        try:
-            return str(file.read(), "utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise forms.ValidationError("The file is not text in UTF-8.") from error
+        too_large = f"The file has more than {documents.MAX_BYTES // 1_000_000} MB."
+        return text_of_upload(self.cleaned_data["file"], documents.MAX_BYTES, too_large)
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}

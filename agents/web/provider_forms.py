@@ -59,9 +59,7 @@ class ProviderSheet:
     def __init__(self, data: Mapping[str, Any] | None, *, secrets: list[str], provider: Provider | None = None) -> None:
         initial, rows = {}, []
         if provider is not None:
-            initial = {
-                name: getattr(provider, name) for name in ("kind", "base_url", "secret", "takes_schemas", "note")
-            }
+            initial = {name: getattr(provider, name) for name in OWN}
             rows = [{"model": name, **known} for name, known in sorted(provider.known_models.items())]
         self.form = ProviderForm(data, secrets=secrets, is_new=provider is None, initial=initial)
         self.rows = ModelRows(data, initial=rows, prefix="models")

@@ -8,7 +8,6 @@ from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers
-from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -33,7 +32,7 @@ from agents.api.agent_serializers import (
     show_draft,
     show_version,
 )
-from agents.api.authentication import TokenManages
+from agents.api.authentication import TokenReadsOrManages
 from agents.api.pagination import newest
 from agents.api.views.base import ApiView
 from agents.models import Agent
@@ -51,8 +50,7 @@ _VERSION = OpenApiParameter(
 class _AgentsOfTheWorkspace(ApiView):
     """Whoever may read may read agents; administrators change them."""
 
-    def get_permissions(self) -> Any:
-        return super().get_permissions() if self.request.method in SAFE_METHODS else [TokenManages()]
+    permission_classes = (TokenReadsOrManages,)
 
     def agent(self, name: str) -> Agent:
         """Find an agent of the workspace; another's does not exist."""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 from django.http import Http404
 from drf_spectacular.utils import OpenApiResponse, extend_schema
-from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agents.api.authentication import TokenManages
+from agents.api.authentication import TokenReadsOrManages
 from agents.api.pagination import newest
 from agents.api.serializers import ApprovalDecision, ApprovalOut, ApprovalPage, ApprovalPolicyForm, ApprovalQuery
 from agents.api.views.base import ApiView
@@ -68,9 +66,7 @@ class ApprovalDecisionView(ApiView):
 class ApprovalPolicyView(ApiView):
     """What the workspace wants to be asked about."""
 
-    def get_permissions(self) -> Any:
-        """Whoever may read may read it; administrators change it."""
-        return super().get_permissions() if self.request.method in SAFE_METHODS else [TokenManages()]
+    permission_classes = (TokenReadsOrManages,)
 
     @extend_schema(operation_id="get_approval_policy", responses=ApprovalPolicyForm)
     def get(self, request: Request) -> Response:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from drf_spectacular.utils import extend_schema
-from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agents.api.authentication import TokenManages
+from agents.api.authentication import TokenManages, TokenReadsOrManages
 from agents.api.provider_serializers import (
     NewProvider,
     ProviderForm,
@@ -25,8 +22,7 @@ from agents.services import providers as services
 class _ProvidersOfTheWorkspace(ApiView):
     """Whoever may read may read providers; administrators change them and try them out."""
 
-    def get_permissions(self) -> Any:
-        return super().get_permissions() if self.request.method in SAFE_METHODS else [TokenManages()]
+    permission_classes = (TokenReadsOrManages,)
 
 
 class ProvidersView(_ProvidersOfTheWorkspace):

@@ -7,11 +7,10 @@ from typing import Any
 
 from django.http import Http404
 from drf_spectacular.utils import extend_schema
-from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agents.api.authentication import TokenManages
+from agents.api.authentication import TokenReadsOrManages
 from agents.api.tool_serializers import LimitForm, LimitFull, LimitOut, LimitPage, LimitUse, ToolOut, ToolPage
 from agents.api.views.base import ApiView
 from agents.services import limits as services
@@ -43,8 +42,7 @@ class ToolView(ApiView):
 class _LimitsOfTheWorkspace(ApiView):
     """Whoever may read may read limits; administrators change those of the workspace."""
 
-    def get_permissions(self) -> Any:
-        return super().get_permissions() if self.request.method in SAFE_METHODS else [TokenManages()]
+    permission_classes = (TokenReadsOrManages,)
 
 
 class LimitsView(_LimitsOfTheWorkspace):
