@@ -134,7 +134,8 @@ class Ledger:
                 del self._books[tree]
 
     async def _serve_once(self, tree: UUID, book: _Book) -> None:
-        asks = book.asks = [ask for ask in book.asks if not ask.answer.done()]
+        # A list of its own: while this exchange is under way the next asks gather in the book's.
+        asks = tuple(ask for ask in book.asks if not ask.answer.done())
         book.is_stale = False
         replaced = {(ask.run_id, ask.key) for ask in asks}
         mine = total(held for name, held in book.holds.items() if name not in replaced)

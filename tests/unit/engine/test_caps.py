@@ -261,6 +261,29 @@ def test_processes_wait_for_what_others_hold_and_are_refused_when_it_is_spent() 
     asyncio.run(scene())
 
 
+@pytest.mark.fault(26)
+def test_who_asks_while_others_are_being_answered_is_answered_next() -> None:
+    async def scene() -> None:
+        tree, caps = uuid4(), Caps(tokens=100)
+        late: list[asyncio.Task[Amounts]] = []
+
+        def ask(key: str) -> asyncio.Task[Amounts]:
+            return asyncio.create_task(ledger.take(tree, caps, uuid4(), key, Amounts(tokens=10)))
+
+        async def exchange(_: Any, decide: Decide) -> None:
+            decide(NOTHING, NOTHING)
+            if not late:
+                late.append(ask("think#1"))
+                await asyncio.sleep(0.01)
+
+        ledger = Ledger(exchange)
+        async with asyncio.timeout(10.0):
+            assert await ask("think#0") == Amounts(tokens=10)
+            assert await late[0] == Amounts(tokens=10)
+
+    asyncio.run(scene())
+
+
 @workflow("caps_nothing")
 async def caps_nothing(ctx: Context, input: Any) -> None:
     """Do nothing."""
