@@ -251,6 +251,8 @@ def describe_answer(run: Run, *, page: str = "") -> Answer | None:
         return Answer(render_answer(output), output, None, ())
     if isinstance(output, dict) and isinstance(output.get("text"), str):
         sources = _sources(run.workspace, output.get("citations"))
+        if "value" in output:
+            return Answer(None, output["text"], output["value"], sources)
         links = [f"{page}{link}" if link.startswith("?") else link for link in _links(sources)]
         return Answer(render_answer(output["text"], links), output["text"], None, sources)
     return Answer(None, "", output, ())

@@ -6,8 +6,9 @@ the step that fetched it, and with the run of that step where it was another one
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from agents.engine.canonical import JSON
@@ -44,20 +45,25 @@ class Sources:
         return replace(result, text="\n".join([result.text, "", "Cite this as:", *lines]))
 
     def answer(self, reply: Reply) -> JSON:
-        """Give the run's output: the answer's text with its citations."""
-        if reply.citations:
-            return {"text": reply.text, "citations": [self._resolved(citation) for citation in reply.citations]}
+        """Give the run's output: the answer's text with its citations, and as `value` what had to have a form."""
         used: dict[int, int] = {}
+        if reply.output is not None:
+            value = reply.output if reply.citations else _in_texts(reply.output, lambda text: self._marks(text, used))
+            text = json.dumps(value, ensure_ascii=False, indent=2)
+            return {"text": text, "citations": self._citations(reply, used), "value": value}
+        if reply.citations:
+            return {"text": reply.text, "citations": self._citations(reply, used)}
         parts = _CODE.split(reply.text)
         # Every second part is code, where brackets mean something else.
         parts[::2] = [self._renumbered(part, used) for part in parts[::2]]
+        return {"text": "".join(parts), "citations": self._citations(reply, used)}
+
+    def _citations(self, reply: Reply, used: Iterable[int]) -> list[JSON]:
+        """Give those that the model made itself, else those whose numbers it used."""
+        if reply.citations:
+            return [self._resolved(citation) for citation in reply.citations]
         chosen = [self._read[number - 1] for number in used]
-        return {
-            "text": "".join(parts),
-            "citations": [
-                {**replace(citation, quote=_short(citation.quote)).to_json(), **origin} for citation, origin in chosen
-            ],
-        }
+        return [{**replace(citation, quote=_short(citation.quote)).to_json(), **origin} for citation, origin in chosen]
 
     def _number(self, citation: Citation, step: str) -> int:
         passage = citation.passage
@@ -77,8 +83,10 @@ class Sources:
         return {**citation.to_json(), **(origins[0] if origins else {"step": ""})}
 
     def _renumbered(self, text: str, used: dict[int, int]) -> str:
-        text = _MARK.sub(lambda match: self._mark(match, used), text)
-        return _URL.sub(lambda match: self._address(match, used), text)
+        return _URL.sub(lambda match: self._address(match, used), self._marks(text, used))
+
+    def _marks(self, text: str, used: dict[int, int]) -> str:
+        return _MARK.sub(lambda match: self._mark(match, used), text)
 
     def _mark(self, match: re.Match[str], used: dict[int, int]) -> str:
         numbers = [int(number) for number in match[1].split(",")]
@@ -103,6 +111,15 @@ def listed(citations: Sequence[Citation]) -> list[str]:
         f"[{number}] {_name(citation)}" + (f": “{_short(citation.quote)}”" if citation.quote else "")
         for number, citation in enumerate(citations, 1)
     ]
+
+
+def _in_texts(value: JSON, change: Callable[[str], str]) -> JSON:
+    """Give a value with all texts in it changed; numbers in lists are no marks."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, list):
+        return [_in_texts(part, change) for part in value]
+    return {name: _in_texts(part, change) for name, part in value.items()} if isinstance(value, dict) else value
 
 
 def _name(citation: Citation) -> str:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from agents.engine import Context, Permanent, workflow
 from agents.engine.canonical import JSON
 from agents.workflows import planning, reviewing, writing
+from agents.workflows.dialogue import REPAIRS
 from agents.workflows.options import Fault, checks_options, faults_in, read_options, unknown_agents
 from agents.workflows.planning import TeamPlan, faults_of, plan_form
 from agents.workflows.prompts import goal_of
@@ -29,7 +30,8 @@ class TeamOptions(BaseModel):
     `planner`, `reviewer` and `writer` name sub-agents; one that is not there is played by the team's own agent. The
     `workers` are the sub-agents that do the tasks, by default all others. A task that fails is tried again `retries`
     times; what then is left is, by `on_failure`, left out ("retry", "leave_out" without trying again), planned anew
-    ("replan") or the end of the run ("stop"). The reviewer sends a draft back at most `reflect` times.
+    ("replan") or the end of the run ("stop"). The reviewer sends a draft back at most `reflect` times;
+    an answer that does not fit the agent's output schema is handed back to the writer at most `repairs` times.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -44,6 +46,7 @@ class TeamOptions(BaseModel):
     on_failure: OnFailure = "retry"
     retries: int = Field(1, ge=0, le=5)
     reflect: int = Field(1, ge=0, le=5)
+    repairs: int = Field(REPAIRS, ge=0, le=10)
 
 
 class PlanRefused(Permanent):
@@ -151,7 +154,9 @@ async def _plan_anew(
 async def _answer(ctx: Context, goal: str, roster: Roster, options: TeamOptions, results: list[JSON]) -> JSON:
     """Write the answer; a draft that the reviewer does not find right is written again, `reflect` times at most."""
     found: dict[str, JSON] = {"goal": goal, "results": results}
-    draft = await roster.ask(ctx, "write", found)
+    schema = ctx.agent.output_schema if ctx.agent else None
+    asked = {**found, "form": {"schema": schema, "repairs": options.repairs}} if schema else found
+    draft = await roster.ask(ctx, "write", asked)
     points: list[str] = []
     for number in range(1, options.reflect + 1):
         shown = {"text": draft["text"], "citations": draft["citations"]}
@@ -160,11 +165,12 @@ async def _answer(ctx: Context, goal: str, roster: Roster, options: TeamOptions,
         await ctx.emit("review", {"round": number, "ok": not points, "points": points})
         if not points:
             break
-        draft = await roster.ask(ctx, "write", {**found, "draft": draft, "points": points})
+        draft = await roster.ask(ctx, "write", {**asked, "draft": draft, "points": points})
     left_out = [{"id": one["id"], "goal": one["goal"], **one["error"]} for one in results if "error" in one]
     return {
         "text": draft["text"],
         "citations": draft["citations"],
+        **({"value": draft["value"]} if schema else {}),
         **({"left_out": left_out} if left_out else {}),
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from agents.engine import Context, workflow
 from agents.engine.canonical import JSON
 from agents.engine.messages import Message, ToolResult, user
+from agents.workflows.dialogue import REPAIRS
 from agents.workflows.findings import as_calls
 from agents.workflows.prompts import goal_of, instructions, is_offline
 from agents.workflows.reviewing import sent_back
@@ -22,7 +23,8 @@ WRITER = (
 async def write(ctx: Context, input: JSON) -> JSON:
     """Write the answer: `{"goal": …, "results": […]}`, and if a draft was sent back `"draft"` and `"points"`.
 
-    `marked` of the output is the text with the numbers that the results have.
+    With `"form"`, `{"schema": …, "repairs": …}`, the answer has the form of that JSON schema. `marked` of the output is
+    the text with the numbers that the results have.
     """
     sources = Sources()
     chat: list[Message] = [instructions(ctx, WRITER), user(goal_of(input))]
@@ -31,5 +33,6 @@ async def write(ctx: Context, input: JSON) -> JSON:
     chat += [*found[:1], *in_order(results, sources, shown=not is_offline(ctx))]
     if points := input.get("points"):
         chat += sent_back(input["draft"]["marked"], points, 1)
-    reply = await ctx.think(chat, tools=())
+    form = input.get("form") or {}
+    reply = await ctx.think(chat, tools=(), output=form.get("schema"), repairs=form.get("repairs", REPAIRS))
     return {**sources.answer(reply), "marked": reply.text}

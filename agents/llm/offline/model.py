@@ -13,7 +13,7 @@ from agents.llm.config import OFFLINE
 from agents.llm.offline.answer import write_answer
 from agents.llm.offline.goal import read_goal
 from agents.llm.offline.plan import next_calls, say_calls
-from agents.llm.offline.roles import fill_form
+from agents.llm.offline.roles import fill_form, fill_text
 from agents.llm.offline.sources import read_conversation
 
 LARGE = 8_000
@@ -47,7 +47,8 @@ def _reply(request: ModelRequest) -> Reply:
     if calls:
         return _message(say_calls(calls), calls=tuple(calls))
     answer = write_answer(goal, findings)
-    return _message(answer.text, citations=tuple(answer.citations))
+    filled = None if request.output is None else fill_text(request.output, answer.text)
+    return _message(answer.text if filled is None else encode(filled), citations=tuple(answer.citations))
 
 
 def _message(text: str, *, calls: tuple[ToolCall, ...] = (), citations: tuple[Citation, ...] = ()) -> Reply:

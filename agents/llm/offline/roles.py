@@ -46,6 +46,15 @@ def fill_form(form: Mapping[str, Any], messages: Sequence[Message]) -> JSON:
     return None
 
 
+def fill_text(form: Mapping[str, Any], text: str) -> JSON:
+    """Give an answer in words in a form that has one place for it; None if there is none, or more must be known."""
+    fields = form.get("properties", {})
+    needed = form.get("required", [])
+    texts = [name for name, field in fields.items() if isinstance(field, Mapping) and field.get("type") == "string"]
+    places = [name for name in texts if name in needed] or texts[:1]
+    return {places[0]: text} if len(places) == 1 and set(needed) <= {places[0]} else None
+
+
 def plan_tasks(form: Mapping[str, Any], messages: Sequence[Message]) -> list[JSON]:
     """Split the goal into its questions, addresses and sums: a task for each, for the agent it fits best."""
     said = [message.text for message in messages if message.role == "user"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -166,3 +167,13 @@ def test_errors_name_the_request(client: Client, db: None) -> None:
     response = client.get("/nothing/here/")
     assert response.status_code == 404
     assert re.search(r"Request <code>[0-9a-f-]{36}</code>", response.content.decode())
+
+
+def test_an_answer_with_a_form_is_shown_as_what_it_is(as_: As, finished: Run) -> None:
+    value = {"why": "It **is** <b>so</b> [1]", "sure": True}
+    finished.output = {**finished.output, "text": json.dumps(value), "value": value}
+    finished.save(update_fields=["output"])
+    page = as_("viewer").get(f"/w/team/runs/{finished.pk}/").content.decode()
+    assert "It **is** &lt;b&gt;so&lt;/b&gt; [1]" in page
+    assert "Handbook" in page
+    assert 'id="answer-text"' in page

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -222,3 +224,56 @@ def test_a_question_to_a_person_is_the_runs_own() -> None:
     assert told[0] == "south"
     assert told[1].startswith("The arguments of ask_person are not right.")
     assert told[2] == "Rejected: A person refused the answer; nothing was done. Their comment: Not now."
+
+
+SCHEMA = {
+    "type": "object",
+    "required": ["opens", "hours"],
+    "properties": {"opens": {"type": "string"}, "hours": {"type": "array", "items": {"type": "integer"}}},
+    "additionalProperties": False,
+}
+
+
+def test_an_answer_in_the_schemas_form_is_the_value_and_its_marks_are_citations() -> None:
+    test, model = engine_with_schema([calls(SEARCH, FETCH), '{"opens": "at seven [2], [9]", "hours": [2, 1]}'])
+    run = test.run(react, "When?")
+    assert run.status == "succeeded", run.error
+    assert run.output["value"] == {"opens": "at seven [1], [9]", "hours": [2, 1]}
+    assert json.loads(run.output["text"]) == run.output["value"]
+    assert [citation["source"] for citation in run.output["citations"]] == [PAGE.source]
+    assert all(request.output == SCHEMA for request in model.requests)
+
+
+def test_an_answer_that_does_not_fit_is_handed_back_and_a_repair_is_the_answer() -> None:
+    replies = ['{"opens": 7, "hours": []}', '{"opens": "at seven", "hours": ["7"]}', '{"opens": "at 7", "hours": [7]}']
+    test, model = engine_with_schema(replies)
+    run = test.run(react, "When?")
+    assert run.output["value"] == {"opens": "at 7", "hours": [7]}
+    assert "opens: 7 is not of type 'string'" in model.requests[1].messages[-1].text
+    assert "hours/0" in model.requests[2].messages[-1].text
+    assert [step.label for step in run.steps.values()] == ["think", "repair", "repair"]
+
+
+def test_an_answer_that_never_fits_fails_the_run_by_its_type() -> None:
+    test, model = engine_with_schema(["seven", "at seven", "never asked"], repairs=1)
+    run = test.run(react, "When?")
+    assert (run.status, run.error["type"]) == ("failed", "OutputInvalid")
+    assert "is not JSON" in run.error["message"]
+    assert len(model.requests) == 2
+
+
+def engine_with_schema(replies: Iterable[Reply | str], **options: Any) -> tuple[WorkflowTest, ScriptedModel]:
+    test, model = engine(replies, **options)
+    assert test.agent is not None
+    test.agent = replace(test.agent, output_schema=SCHEMA)
+    return test, model
+
+
+def test_offline_puts_its_words_where_a_form_has_one_place_for_them() -> None:
+    form = {"type": "object", "required": ["answer"], "properties": {"answer": {"type": "string"}}}
+    agent = AgentConfig("tester", 1, "", "offline", ("search_documents",), output_schema=form)
+    scripted = ScriptedTools(search_documents=search_documents)
+    run = WorkflowTest(model=ModelAccess(), tools=scripted, agent=agent).run(react, "When does the harbour open?")
+    assert run.status == "succeeded", run.error
+    assert "The harbour opens at seven." in run.output["value"]["answer"]
+    assert run.output["citations"][0]["source"] == HARBOUR.source

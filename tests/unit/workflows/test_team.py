@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -102,6 +103,24 @@ def test_five_agents_plan_search_write_and_review() -> None:
     assert again[-2].tool_calls[0].arguments == {"draft": "North at seven."}
     labels = [step.label for child in below.values() for step in child.steps.values() if step.kind == "think"]
     assert labels.count("reflect") == 2
+
+
+def test_the_writer_answers_in_the_form_that_the_team_has_to_give() -> None:
+    form = {"type": "object", "required": ["north"], "properties": {"north": {"type": "string"}}}
+    scripts: dict[str, list[Line]] = {
+        PLANNER: [BOTH],
+        **found(),
+        WRITER: ["At seven.", {"north": "At seven."}, {"north": "At seven [2]."}],
+        REVIEWER: [{"ok": False, "points": ["No source is cited."]}, OK],
+    }
+    test, model = engine(scripts, reflect=2, repairs=1)
+    assert test.agent is not None
+    test.agent = replace(test.agent, output_schema=form)
+    run = test.run(team, "When?")
+    assert run.status == "succeeded", run.error
+    assert run.output["value"] == {"north": "At seven [1]."}
+    assert [citation["quote"] for citation in run.output["citations"]] == ["The south harbour opens at seven."]
+    assert all(request.output == form for request in model.asked(WRITER))
 
 
 def test_the_lead_plays_the_roles_that_are_not_there() -> None:
