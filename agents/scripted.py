@@ -37,6 +37,9 @@ class ScriptedModel:
     async def at_most(self, request: ModelRequest) -> Usage:
         return self.most
 
+    async def context(self, model: str, workspace_id: int) -> int | None:
+        return None
+
     async def aclose(self) -> None:
         """Nothing is open."""
 

@@ -42,6 +42,9 @@ class Roles:
         """Nobody pays."""
         return Usage(0, 0, 0)
 
+    async def context(self, model: str, workspace_id: int) -> int | None:
+        return None
+
     async def aclose(self) -> None:
         """Nothing is open."""
 

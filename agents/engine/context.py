@@ -114,6 +114,12 @@ class Context:
         """Have the model summarise the older part of a conversation; the summary goes on in its place."""
         return await thinking.compact(self._x, self._enter("compact"), tuple(older), model)
 
+    async def model_context(self) -> int | None:
+        """Give how many tokens the agent's model takes at most, as a step; None if nobody says."""
+        model = thinking.models_of(self._x.agent)[0]
+        size: int | None = await self.step("model context", self._x.host.ports.model.context, model, self.workspace_id)
+        return size
+
     async def tool(
         self,
         call: ToolCall | str,

@@ -186,6 +186,10 @@ class ModelPort(Protocol):
         """
         ...
 
+    async def context(self, model: str, workspace_id: int) -> int | None:
+        """Give how many tokens a model takes at most, None if nobody says."""
+        ...
+
     async def aclose(self) -> None:
         """Close what is open; the worker stops."""
         ...

@@ -89,7 +89,7 @@ async def think(
 
 async def compact(x: Execution, scope: Scope, older: tuple[Message, ...], model: str | None) -> Summary:
     """Have the model summarise a stretch of a conversation, as a step of the kind "compact"."""
-    models = _models(x.agent, model)
+    models = models_of(x.agent, model)
 
     def request(asked: str, attempt: Attempt) -> ModelRequest:
         return _request(x, asked, models, older, attempt, purpose="compact")
@@ -113,7 +113,7 @@ async def _ask(
     x: Execution, scope: Scope, conversation: Conversation, chat: tuple[Message, ...], asking: Asking
 ) -> Reply:
     agent, output = x.agent, asking.output
-    models = _models(agent, asking.model)
+    models = models_of(agent, asking.model)
     names = list(asking.tools if asking.tools is not None else (agent.tools if agent else ()))
     wishes = {**(agent.sampling if agent else {}), **asking.sampling}
     sampling = {name: wishes[name] for name in SAMPLING if wishes.get(name) is not None}
@@ -183,7 +183,7 @@ def _request(
     )
 
 
-def _models(agent: AgentConfig | None, named: str | None) -> list[str]:
+def models_of(agent: AgentConfig | None, named: str | None = None) -> list[str]:
     """Give the model to ask and those to fall back on, each once; a model that the code names stands alone."""
     own = (agent.model if agent else "") or OFFLINE
     fallbacks = agent.fallbacks if agent and named in (None, "", own) else ()

@@ -9,6 +9,7 @@ from agents.engine import Context
 from agents.engine.measuring import estimate
 from agents.engine.messages import Message, Reply
 from agents.engine.ports import ToolSpec
+from agents.workflows.prompts import is_offline
 
 FULL = 0.6
 """Of the model's context, what a conversation may take before its older part is summarised. The rest is for what is
@@ -17,6 +18,8 @@ KEPT = 0.25
 """Of the model's context, what the latest messages may take that stay as they are."""
 WORTH = 0.1
 """Of the model's context, what the older part has to take for a summary of it to be worth a call."""
+SMALL = 2_000
+"""Tokens that any model takes: a conversation that begins with fewer does not ask how large its model is."""
 REPAIRS = 2
 
 
@@ -39,10 +42,10 @@ class Dialogue:
         self._ctx = ctx
         self._task = task
         self._chat = [instructions, *earlier, task]
-        self._begun = len(self._chat)
         self._output = output
         self._repairs = repairs
         self._context: int | None = None
+        self._is_begun = False
 
     def add(self, *messages: Message) -> None:
         """Go on with these messages; what the model said itself is among them if it is to be remembered."""
@@ -50,6 +53,10 @@ class Dialogue:
 
     async def ask(self, tools: Iterable[str | ToolSpec], *, label: str | None = None) -> Reply:
         """Give the model's answer to all that was said. Raises what `Context.think` raises."""
+        if not self._is_begun and len(self._chat) > 2 and estimate(self._chat) > SMALL and not is_offline(self._ctx):
+            # Later on each reply tells.
+            self._context = await self._ctx.model_context()
+        self._is_begun = True
         await self._compact()
         reply = await self._ctx.think(self._chat, tools=tools, label=label, output=self._output, repairs=self._repairs)
         self._context = reply.context
@@ -59,14 +66,18 @@ class Dialogue:
         """Put a summary in the place of the older part, once the conversation has become too long for the model."""
         if self._context is None or estimate(self._chat) < self._context * FULL:
             return
-        begins = [i for i, m in enumerate(self._chat) if i >= self._begun and m.role == "assistant"]
+        at = next(i for i, message in enumerate(self._chat) if message is self._task)
+        begins = [i for i in range(2, len(self._chat)) if self._may_begin(i, at)]
         if not begins:
             return
-        # A reply stays together with the results of the calls in it.
         kept = next((i for i in begins if estimate(self._chat[i:]) <= self._context * KEPT), begins[-1])
         older = [message for message in self._chat[1:kept] if message is not self._task]
         if estimate(older) < self._context * WORTH:
             return
         summary = await self._ctx.compact([self._task, *older])
-        self._chat = [self._chat[0], self._task, summary, *self._chat[kept:]]
-        self._begun = 3
+        goal = [self._task] if kept > at else []
+        self._chat = [self._chat[0], *goal, summary, *self._chat[kept:]]
+
+    def _may_begin(self, i: int, at: int) -> bool:
+        """Whether what is kept may begin here: a call stays with its results, a question with its answer."""
+        return i == at or self._chat[i].role == ("user" if i < at else "assistant")

@@ -20,12 +20,13 @@ PAGE = "The tide comes and goes. " * 120
 class Model(ScriptedModel):
     """Fetches page after page, then answers; asked for notes, it writes them."""
 
-    context: int | None = CONTEXT
-
-    def __init__(self, context: int | None = CONTEXT) -> None:
+    def __init__(self, size: int | None = CONTEXT) -> None:
         super().__init__()
-        self.context = context
+        self.size = size
         self.fetched = 0
+
+    async def context(self, model: str, workspace_id: int) -> int | None:
+        return self.size
 
     async def respond(self, request: Any, stream: Any) -> Reply:
         if request.purpose == "compact":
@@ -36,17 +37,19 @@ class Model(ScriptedModel):
             self.replies.append(Reply("assistant", "", tool_calls=(call,), finish="tool_calls"))
         else:
             self.replies.append("It comes and goes [1], and again [8].")
-        return replace(await super().respond(request, stream), context=self.context)
+        return replace(await super().respond(request, stream), context=self.size)
 
 
 async def fetch(arguments: Any, info: CallInfo) -> ToolResult:
     return ToolResult("tool", PAGE, name="web_fetch", citations=(Citation(arguments["url"]),))
 
 
-def run_with(model: Model, *, crash_after: int = 0) -> TestRun:
+SHORT = [{"role": "user", "text": "Good day."}, {"role": "assistant", "text": "And to you."}]
+
+
+def run_with(model: Model, *, crash_after: int = 0, earlier: list[dict[str, str]] = SHORT) -> TestRun:
     agent = AgentConfig("tester", 1, "Be brief.", "test:m", ("web_fetch",))
     test = WorkflowTest(model=model, tools=ScriptedTools(web_fetch=fetch), agent=agent)
-    earlier = [{"role": "user", "text": "Good day."}, {"role": "assistant", "text": "And to you."}]
     return test.run(react, {"goal": "What does the tide do?", "earlier": earlier}, crash_after=crash_after)
 
 
@@ -86,15 +89,39 @@ def test_a_crash_at_any_commit_compacts_nothing_twice() -> None:
 
 
 def test_nothing_is_compacted_where_the_models_size_is_not_known() -> None:
-    model = Model(context=None)
+    model = Model(size=None)
     run = run_with(model)
     assert run.status == "succeeded"
     assert not any(step.kind == "compact" for step in run.steps.values())
 
 
 def test_a_last_round_that_is_too_long_by_itself_is_left_to_the_provider() -> None:
-    model = Model(context=900)
+    model = Model(size=900)
     run = run_with(model)
     assert run.status == "succeeded"
     assert [step.kind for step in run.steps.values()].count("compact") < ROUNDS
     assert all(any(message.role == "tool" for message in request.messages) for request in model.requests[1:])
+
+
+def test_a_thread_that_is_too_long_to_begin_with_is_summarised_before_the_first_request() -> None:
+    earlier = [
+        {"role": role, "text": f"{number}: {PAGE[:1500]}"} for number in range(10) for role in ("user", "assistant")
+    ]
+    model = Model()
+    run = run_with(model, earlier=earlier)
+    assert run.status == "succeeded", run.error
+    steps = list(run.steps)
+    assert steps[:2] == ["model context#0", "compact#0"]
+    compact, first = model.requests[:2]
+    assert [message.text[:2] for message in compact.messages[1:5]] == ["0:", "0:", "1:", "1:"]
+    assert estimate(first.messages) < CONTEXT * FULL
+    assert [message.role for message in first.messages[:4]] == ["system", "user", "user", "assistant"]
+    assert first.messages[1].text.startswith("Notes: ")
+    assert first.messages[2].text.startswith("9: ")
+    assert first.messages[-1].text == "What does the tide do?"
+    # Once calls are compacted too, the goal stands before the notes.
+    assert model.requests[-1].messages[1].text == "What does the tide do?"
+
+
+def test_who_begins_with_little_does_not_ask_how_large_the_model_is() -> None:
+    assert "model context#0" not in run_with(Model()).steps
