@@ -1,0 +1,1 @@
+"""What starts work without anybody asking: when a schedule is due, when a watcher looks."""
