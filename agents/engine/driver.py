@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from agents.engine import leases, suspects
+from agents.engine import beside, leases, suspects
 from agents.engine.clock import WorkerClock
 from agents.engine.context import Context
 from agents.engine.directory import agent_config
@@ -125,7 +125,9 @@ class Driver:
             on_queued=self.poke,
             step_aside=self._step_aside,
         )
+        worker = beside.Worker(lambda: self.worker_id, lambda: self.is_draining)
         return [
+            *(beside.keep_going(loop, worker, name) for name, loop in self.ports.beside.items()),
             self.journal.write_forever(),
             self._claim_forever(),
             self._watch_forever(),

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Literal, Protocol
 from uuid import UUID
 
+from agents.engine.beside import SideLoop
 from agents.engine.canonical import JSON
 from agents.engine.errors import Permanent
 from agents.engine.messages import Message, Reply, ToolResult, Usage
@@ -245,10 +246,14 @@ CallMessage = Callable[[UUID, float], str]
 
 @dataclass(slots=True)
 class Ports:
-    """All ports of one worker process. Without `processes`, every tool is called in the worker itself."""
+    """All ports of one worker process. Without `processes`, every tool is called in the worker itself.
+
+    `beside` are loops of the product that each worker keeps going, by their names.
+    """
 
     model: ModelPort
     tools: ToolPort
     partials: PartialSink
     artifacts: ArtifactStore
     processes: CallMessage | None = None
+    beside: Mapping[str, SideLoop] = field(default_factory=dict)
