@@ -72,17 +72,7 @@ class Driver:
             settings, threads, journal, self.clock, queue=queue, held=self._held, abandon=self._abandon
         )
         self._trees = TreeKeeper(threads, lambda: self.worker_id, self.executions)
-        self._host = WorkerHost(
-            settings,
-            ports,
-            self.marks,
-            threads,
-            journal,
-            self.clock,
-            self._trees.ledger,
-            lease_left=lambda: self._membership.lease_left,
-            spawn=self._spawn,
-        )
+        self._host = self._make_host()
         self._sweeper = Sweeper(settings, threads, queue=queue)
         self._starting: set[UUID] = set()
         self._agents: dict[int, AgentConfig] = {}
@@ -93,6 +83,20 @@ class Driver:
         self._is_alone = False
         self._more = False
         self._full_scan_at = 0.0
+
+    def _make_host(self) -> WorkerHost:
+        """Make what the executions know of this worker."""
+        return WorkerHost(
+            self.settings,
+            self.ports,
+            self.marks,
+            self._threads,
+            self.journal,
+            self.clock,
+            self._trees.ledger,
+            lease_left=lambda: self._membership.lease_left,
+            spawn=self._spawn,
+        )
 
     @property
     def worker_id(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from agents.services.budgets import deadline_of
 from agents.services.errors import InvalidInput, NotFound
 from agents.services.outcomes import edited_outcome, outcome_of
 from agents.services.previews import chosen_step
-from agents.services.runs import accept_run, check_input, check_options, input_text, name_of
+from agents.services.runs import accept_run, check_options, checked_input, input_text, name_of
 
 log = structlog.get_logger(__name__)
 
@@ -63,8 +64,8 @@ def plan_fork(
         raise InvalidInput("A fork has either an outcome or the input edited, not both.", "input")
     division = forking.divide(steps, chosen, is_edited=edit is not None)
     pinned = _version(run, version)
-    if pinned is not None and not isinstance(input, Unchanged):
-        check_input(pinned, decode(input_text(input)))
+    if not isinstance(input, Unchanged):
+        checked_input(pinned, input_text(input))
     return PlannedFork(
         division=division,
         chosen=chosen,
@@ -93,8 +94,21 @@ def fork_run(
     """
     check_options(run.priority, run.tags, idempotency_key)
     plan = plan_fork(run, step=step, outcome=outcome, input=input, version=version, by=by)
-    told = {"step": step, "edited": plan.edited, "by": name_of(by)}
     written = None if plan.edit is None else [plan.edit.outcome]
+    fork = _planned_run(run, plan, {"step": step, "edited": plan.edited, "by": name_of(by)})
+    fork.created_by, fork.idempotency_key = by, idempotency_key
+    fork.request_digest = digest(["fork", run.pk, step, written, plan.input, version])
+    accepted = accept_run(
+        fork,
+        told={"forked_from": str(run.pk), **fork.fork},
+        along=lambda: forking.write_copies(fork, run, plan.division, chosen=plan.chosen, edit=plan.edit),
+    )
+    log.info("run_forked", run=str(accepted.pk), origin=str(run.pk), **fork.fork)
+    return accepted
+
+
+def _planned_run(run: Run, plan: PlannedFork, told: Mapping[str, JSON]) -> Run:
+    """Make the fork, unsaved; what it does not have by its plan it has from the run."""
     fork = Run(
         workspace_id=run.workspace_id,
         agent_version=plan.version,
@@ -106,11 +120,8 @@ def fork_run(
         budget=run.budget,
         tainted=_is_tainted(run, plan),
         forked_from_id=run.pk,
-        fork=told,
-        created_by=by,
+        fork=dict(told),
         source="fork",
-        idempotency_key=idempotency_key,
-        request_digest=digest(["fork", run.pk, step, written, plan.input, version]),
         created_at=database_now(),
         last_event=1,
         # It has been told its history: whoever takes it reads that first.
@@ -118,13 +129,7 @@ def fork_run(
         steps_done=forking.count_copies(plan.division, is_edited=plan.edit is not None),
     )
     fork.deadline_at = deadline_of(Caps.of(fork.budget), fork.created_at)
-    accepted = accept_run(
-        fork,
-        told={"forked_from": str(run.pk), **told},
-        along=lambda: forking.write_copies(fork, run, plan.division, chosen=plan.chosen, edit=plan.edit),
-    )
-    log.info("run_forked", run=str(accepted.pk), origin=str(run.pk), **told)
-    return accepted
+    return fork
 
 
 def _edit(chosen: Step | None, outcome: Any, by: User | None) -> forking.Edit | None:

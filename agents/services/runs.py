@@ -12,6 +12,7 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 
 from agents.engine import control
 from agents.engine.canonical import JSON, decode, digest, encode
+from agents.engine.caps import Caps
 from agents.engine.database_clock import database_now
 from agents.engine.deciding import decision_name
 from agents.engine.errors import NotEncodable
@@ -66,20 +67,21 @@ def start_run(
     pinned, name = target_of(workspace, agent, workflow, version)
     check_options(priority, tags, idempotency_key)
     text = input_text(input)
-    taken = decode(text)
-    if pinned is not None:
-        check_input(pinned, taken)
     caps = caps_of(workspace, pinned, budget)
-    asked: list[JSON] = [_asked(agent, version), workflow, text, priority, list(tags), not_before]
-    if budget:
-        asked.append(dict(budget))
-    # With a key, all that may have to wait for the first request with it has a limit: within one transaction.
-    place = None if idempotency_key else take_place(workspace.pk, priority)
+    asked = [
+        _asked(agent, version),
+        workflow,
+        text,
+        priority,
+        list(tags),
+        not_before,
+        *([dict(budget)] if budget else []),
+    ]
     run = Run(
         workspace=workspace,
         agent_version=pinned,
         workflow=name,
-        input=taken,
+        input=checked_input(pinned, text),
         priority=priority,
         tags=list(tags),
         created_by=by,
@@ -87,9 +89,16 @@ def start_run(
         idempotency_key=idempotency_key,
         request_digest=digest(asked),
         budget=caps.told() or None,
-        created_at=place.at if place else database_now(),
         last_event=1,
     )
+    return _enqueue(run, caps, not_before)
+
+
+def _enqueue(run: Run, caps: Caps, not_before: datetime | None) -> Run:
+    """Accept a new run: due now, or not before a time; its clock begins when it may begin."""
+    # With a key, all that may have to wait for the first request with it has a limit: within one transaction.
+    place = None if run.idempotency_key else take_place(run.workspace_id, run.priority)
+    run.created_at = place.at if place else database_now()
     run.deadline_at = deadline_of(caps, max(run.created_at, not_before or run.created_at))
     return accept_run(run, _delay(run, not_before), place)
 
@@ -232,11 +241,14 @@ def _asked(agent: Agent | None, number: int | None) -> JSON:
     return agent.pk if number is None else [agent.pk, number]
 
 
-def check_input(version: AgentVersion, input: JSON) -> None:
-    """Raise InvalidInput, naming the place in it, for an input that the agent's schema does not take."""
-    mismatch = None if version.input_schema is None else mismatch_of(version.input_schema, input)
+def checked_input(version: AgentVersion | None, text: str) -> JSON:
+    """Read an input; raises InvalidInput, naming the place in it, for one that the agent's schema does not take."""
+    input = decode(text)
+    schema = None if version is None else version.input_schema
+    mismatch = None if schema is None else mismatch_of(schema, input)
     if mismatch is not None:
         raise InvalidInput(mismatch.message, f"input.{mismatch.path}" if mismatch.path else "input")
+    return input
 
 
 def check_options(priority: int, tags: Sequence[str], idempotency_key: str) -> None:

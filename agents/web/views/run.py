@@ -44,47 +44,60 @@ def parts(request: HttpRequest, place: Place, run_id: UUID) -> HttpResponse:
 def _context(request: HttpRequest, place: Place, run_id: UUID) -> dict[str, Any]:
     # The run first: the socket resumes from its last event, so that whatever is read later comes twice, never not.
     run = queries.run_of(place.workspace, run_id)
-    steps, hidden = queries.steps_of(run, everything="all" in request.GET)
-    waits = waits_of(run)
     now = timezone.now()
-    copied_until = queries.copied_until(run)
-    key = request.GET.get("step", "")[:500]
-    answer = detail.describe_answer(run)
-    chosen = queries.step_of(run, key) if key else _followed(run, steps, has_answer=answer is not None)
-    calls = queries.calls_of(run) if run.status not in ENDED else {}
-    parent = queries.listed(place.workspace).filter(id=run.parent_id).first() if run.parent_id else None
-    tainted_by, more_tainted = queries.tainting_steps(run, NAMED) if run.tainted else ([], 0)
-    can = _possible(run, is_paused=any(wait.kind == WaitKind.PAUSED for wait in waits)) if place.can_write else {}
     return {
         "run": run,
-        "parent": parent,
-        "timeline": timeline.make_timeline(
-            run,
-            steps,
-            queries.phase_events(run),
-            now=now,
-            hidden=hidden,
-            apart={key for key, call in calls.items() if call.started_at},
-            copied_until=copied_until,
-        ),
         "now": now,
-        "inputs": progress_of(run) if any(step.kind == "each" for step in steps) else None,
-        "waits": [wait for wait in waits if wait.kind != WaitKind.PROCESS],
-        "waiting": [in_words(wait, now) for wait in waits if wait.kind == WaitKind.SLOT],
-        "calls": list(calls.values()),
-        "decisions": detail.decisions_of(waits),
-        "cards": asked.cards_of(queries.waiting_approvals(place.workspace, run)),
-        "tainted_by": tainted_by,
-        "more_tainted": more_tainted,
-        "answer": answer,
-        "detail": _detail(run, chosen, calls, copied_until),
-        "chosen_key": key if chosen is not None else "",
-        "can": can,
-        "going_on": _going_on(run, can),
+        "parent": queries.listed(place.workspace).filter(id=run.parent_id).first() if run.parent_id else None,
         "forks": queries.forks_of(run, NAMED),
         "tree": read_tree(run, now),
         "artifacts": list(run.artifacts.order_by("id")[:50]),
+        **_steps(request, run, now),
+        **_waits(place, run, now),
+        **_taint(run),
     }
+
+
+def _steps(request: HttpRequest, run: Run, now: datetime) -> dict[str, Any]:
+    """What the run has done: all steps, and of one, or of the answer, everything."""
+    steps, hidden = queries.steps_of(run, everything="all" in request.GET)
+    copied_until = queries.copied_until(run)
+    calls = queries.calls_of(run) if run.status not in ENDED else {}
+    apart = {key for key, call in calls.items() if call.started_at}
+    phases = queries.phase_events(run)
+    key = request.GET.get("step", "")[:500]
+    answer = detail.describe_answer(run)
+    chosen = queries.step_of(run, key) if key else _followed(run, steps, has_answer=answer is not None)
+    return {
+        "timeline": timeline.make_timeline(
+            run, steps, phases, now=now, hidden=hidden, apart=apart, copied_until=copied_until
+        ),
+        "inputs": progress_of(run) if any(step.kind == "each" for step in steps) else None,
+        "calls": list(calls.values()),
+        "answer": answer,
+        "detail": _detail(run, chosen, calls, copied_until),
+        "chosen_key": key if chosen is not None else "",
+    }
+
+
+def _waits(place: Place, run: Run, now: datetime) -> dict[str, Any]:
+    """What the run waits for, what it asks of a person, and what this one may do with it."""
+    waits = waits_of(run)
+    can = _possible(run, is_paused=any(wait.kind == WaitKind.PAUSED for wait in waits)) if place.can_write else {}
+    return {
+        "waits": [wait for wait in waits if wait.kind != WaitKind.PROCESS],
+        "waiting": [in_words(wait, now) for wait in waits if wait.kind == WaitKind.SLOT],
+        "decisions": detail.decisions_of(waits),
+        "cards": asked.cards_of(queries.waiting_approvals(place.workspace, run)),
+        "can": can,
+        "going_on": _going_on(run, can),
+    }
+
+
+def _taint(run: Run) -> dict[str, Any]:
+    """By which steps the run has read what strangers may have written."""
+    named, more = queries.tainting_steps(run, NAMED) if run.tainted else ([], 0)
+    return {"tainted_by": named, "more_tainted": more}
 
 
 def _detail(
