@@ -68,29 +68,11 @@ def start_run(
     check_options(priority, tags, idempotency_key)
     text = input_text(input)
     caps = caps_of(workspace, pinned, budget)
-    asked = [
-        _asked(agent, version),
-        workflow,
-        text,
-        priority,
-        list(tags),
-        not_before,
-        *([dict(budget)] if budget else []),
-    ]
-    run = Run(
-        workspace=workspace,
-        agent_version=pinned,
-        workflow=name,
-        input=checked_input(pinned, text),
-        priority=priority,
-        tags=list(tags),
-        created_by=by,
-        source=source,
-        idempotency_key=idempotency_key,
-        request_digest=digest(asked),
-        budget=caps.told() or None,
-        last_event=1,
-    )
+    asked = [_asked(agent, version), workflow, text, priority, list(tags), not_before]
+    run = Run(workspace=workspace, agent_version=pinned, workflow=name, input=checked_input(pinned, text), last_event=1)
+    run.priority, run.tags, run.budget = priority, list(tags), caps.told() or None
+    run.created_by, run.source, run.idempotency_key = by, source, idempotency_key
+    run.request_digest = digest([*asked, dict(budget)] if budget else asked)
     return _enqueue(run, caps, not_before)
 
 
