@@ -24,16 +24,21 @@ _MARKS = (
 )
 
 
-async def read_body(chunks: AsyncIterator[bytes], *, encoding: str, limit: int) -> bytes:
-    """Read and unpack a body of at most `limit` bytes, counted packed and unpacked."""
+async def read_body(chunks: AsyncIterator[bytes], *, encoding: str, limit: int, cut: bool = False) -> bytes:
+    """Read and unpack a body of at most `limit` bytes, counted packed and unpacked; of a longer one, its beginning.
+
+    Without `cut`, a longer one raises ResponseTooLarge.
+    """
     unpack = _unpacker(encoding, limit)
     body = bytearray()
     received = 0
     async for chunk in chunks:
         received += len(chunk)
-        if received <= limit:
+        if received <= limit or cut:
             body += unpack.feed(chunk, limit + 1 - len(body))
         if received > limit or len(body) > limit:
+            if cut:
+                return bytes(body[:limit])
             raise too_large(limit)
     unpack.close()
     return bytes(body)

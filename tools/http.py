@@ -53,6 +53,8 @@ class _Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     content: bytes | None = None
     admit: Admit | None = None
+    follow: bool = True
+    cut: bool = False
 
 
 class Outbound:
@@ -105,14 +107,18 @@ class Outbound:
         timeout: float | None = None,
         max_bytes: int | None = None,
         admit: Admit | None = None,
+        follow: bool = True,
+        cut: bool = False,
     ) -> Response:
         """Send a request, follow its redirects and read the answer, whatever its status, to its end.
 
-        `timeout` is for all of that together, in seconds; `admit` is asked about each hop. Raises ToolFailed
-        (AddressRefused, BadResponse, Unreachable) for what will not change and ToolRetry (ConnectionFailed) for what
-        may.
+        `timeout` is for all of that together, in seconds; `admit` is asked about each hop. Without `follow` a redirect
+        is an answer like any other. With `cut` no more of the answer is read than the beginning, of `max_bytes` at
+        most, and one whose body can't be unpacked comes without it. Raises ToolFailed (AddressRefused, BadResponse,
+        Unreachable) for what will not change and ToolRetry (ConnectionFailed) for what may.
         """
-        request = _Request(method.upper(), parse_url(url), _given_headers(headers or {}), content, admit)
+        given = _given_headers(headers or {})
+        request = _Request(method.upper(), parse_url(url), given, content, admit, follow, cut)
         limit = self._max_bytes if max_bytes is None else max_bytes
         seconds = self._timeout if timeout is None else timeout
         try:
@@ -145,9 +151,10 @@ class Outbound:
         try:
             response = await self._client.send(built, stream=True)
             try:
-                if response.status_code in _REDIRECTS and "location" in response.headers:
+                is_redirect = response.status_code in _REDIRECTS and "location" in response.headers
+                if is_redirect and request.follow:
                     return _redirected(request, response.status_code, response.headers["location"])
-                return await _read(response, limit)
+                return await (_read_beginning(response, limit) if request.cut else _read(response, limit))
             finally:
                 await response.aclose()
         except SSRFProtectionError as error:
@@ -277,6 +284,15 @@ async def _read(response: httpx.Response, limit: int) -> Response:
     if declared.isdigit() and int(declared) > limit:
         raise too_large(limit)
     body = await read_body(response.aiter_raw(), encoding=response.headers.get("content-encoding", ""), limit=limit)
+    return Response(str(response.url), response.status_code, dict(response.headers), body)
+
+
+async def _read_beginning(response: httpx.Response, limit: int) -> Response:
+    encoding = response.headers.get("content-encoding", "")
+    try:
+        body = await read_body(response.aiter_raw(), encoding=encoding, limit=limit, cut=True)
+    except BadResponse:
+        body = b""
     return Response(str(response.url), response.status_code, dict(response.headers), body)
 
 

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from django.apps import apps
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Model, QuerySet
 from django.utils import timezone
 
 from tools.errors import SecretRefused, SecretUnreadable, UnknownSecret
 from tools.hosts import is_listed
-from tools.models import Secret
+from tools.models import SealedField, Secret
 from tools.redaction import Redactor, everywhere
 from tools.threads import run_in_thread
 
@@ -115,15 +118,23 @@ def encrypt(workspace_id: int, name: str, value: str) -> str:
 
 def decrypt(secret: Secret) -> str:
     """Give a secret's value; raises SecretUnreadable if none of the keys fits, or if it was made for another place."""
-    try:
-        plain = json.loads(_decrypted(tuple(settings.SECRETS_KEYS), secret.token))
-    except InvalidToken as error:
-        raise SecretUnreadable(
-            f"The secret {secret.name!r} can't be read with the keys of this machine; check SECRETS_KEYS."
-        ) from error
-    if plain[:2] != [secret.workspace_id, secret.name]:
-        raise SecretUnreadable(f"The secret {secret.name!r} was not made for this place.")
-    return str(plain[2])
+    return _read(secret.workspace_id, secret.name, secret.token)
+
+
+def seal(workspace_id: int, place: str, value: str) -> str:
+    """Encrypt a value for a SealedField. `place` names row and column, so that it can be read there alone.
+
+    Whatever this process logs is free of it from now on.
+    """
+    everywhere.know(value, place)
+    return encrypt(workspace_id, place, value)
+
+
+def unseal(workspace_id: int, place: str, token: str) -> str:
+    """Give the value of a SealedField; raises SecretUnreadable as `decrypt` does."""
+    value = _read(workspace_id, place, token)
+    everywhere.know(value, place)
+    return value
 
 
 def rotate() -> int:
@@ -132,23 +143,31 @@ def rotate() -> int:
     Each is changed only if it is still what was read, so that a value set at the same moment is not lost.
     """
     keyring, done = _keyring(tuple(settings.SECRETS_KEYS)), 0
-    for pk, token in Secret.objects.values_list("pk", "token").order_by("pk"):
-        try:
-            renewed = keyring.rotate(token.encode()).decode()
-        except InvalidToken:
-            continue
-        done += Secret.objects.filter(pk=pk, token=token).update(token=renewed)
+    for model, column in _sealed_columns():
+        for pk, token in _filled(model, column).values_list("pk", column).order_by("pk"):
+            try:
+                renewed = keyring.rotate(token.encode()).decode()
+            except InvalidToken:
+                continue
+            done += model._default_manager.filter(pk=pk, **{column: token}).update(**{column: renewed})
     return done
 
 
-def unreadable() -> list[Secret]:
-    """Give the secrets that none of the keys reads."""
+def count_sealed() -> int:
+    """Give how many values are encrypted in all tables."""
+    return sum(_filled(model, column).count() for model, column in _sealed_columns())
+
+
+def unreadable() -> list[str]:
+    """Name the secrets that none of the keys reads."""
+    keys = tuple(settings.SECRETS_KEYS)
     found = []
-    for secret in Secret.objects.order_by("pk"):
-        try:
-            decrypt(secret)
-        except SecretUnreadable:
-            found.append(secret)
+    for model, column in _sealed_columns():
+        for row in _filled(model, column).order_by("pk"):
+            try:
+                _decrypted(keys, getattr(row, column))
+            except InvalidToken:
+                found.append(str(row))
     return found
 
 
@@ -176,3 +195,27 @@ def _keyring(keys: tuple[str, ...]) -> MultiFernet:
 @lru_cache(maxsize=1000)
 def _decrypted(keys: tuple[str, ...], token: str) -> bytes:
     return _keyring(keys).decrypt(token)
+
+
+def _read(workspace_id: int, name: str, token: str) -> str:
+    try:
+        plain = json.loads(_decrypted(tuple(settings.SECRETS_KEYS), token))
+    except InvalidToken as error:
+        raise SecretUnreadable(
+            f"The secret {name!r} can't be read with the keys of this machine; check SECRETS_KEYS."
+        ) from error
+    if plain[:2] != [workspace_id, name]:
+        raise SecretUnreadable(f"The secret {name!r} was not made for this place.")
+    return str(plain[2])
+
+
+def _sealed_columns() -> Iterator[tuple[type[Model], str]]:
+    """Give the tables and columns of all apps that hold what is encrypted."""
+    for model in apps.get_models():
+        for column in model._meta.concrete_fields:
+            if isinstance(column, SealedField):
+                yield model, column.name
+
+
+def _filled(model: type[Model], column: str) -> QuerySet[Any]:
+    return model._default_manager.exclude(**{column: ""})

@@ -18,8 +18,7 @@ from django.utils import timezone
 from agents.engine.outages import DATABASE_ERRORS
 from agents.management.preparing import pending_migrations
 from agents.models import Run, RunStatus, Worker, WorkerState
-from tools.models import Secret
-from tools.secrets import unreadable
+from tools.secrets import count_sealed, unreadable
 
 MOST_SKEW = 2.0
 # A heartbeat may be this many leases old before a worker counts as gone here.
@@ -146,7 +145,7 @@ def secrets() -> Finding:
     unread = unreadable()
     if unread:
         return Finding(Level.FAIL, "secrets", f"{len(unread)} can't be read with these SECRETS_KEYS: {unread[0]}…")
-    return Finding(Level.OK, "secrets", f"{Secret.objects.count()}, all readable")
+    return Finding(Level.OK, "secrets", f"{count_sealed()}, all readable")
 
 
 def workers() -> Finding:

@@ -12,8 +12,7 @@ from django.core.management import BaseCommand, CommandError
 from agents.models import Workspace
 from agents.services import secrets as services
 from agents.services.errors import ServiceError
-from tools.models import Secret
-from tools.secrets import rotate
+from tools.secrets import count_sealed, rotate
 
 
 class Command(BaseCommand):
@@ -38,10 +37,10 @@ class Command(BaseCommand):
             case "new-key":
                 self.stdout.write(Fernet.generate_key().decode())
             case "rotate":
-                total = Secret.objects.count()
+                total = count_sealed()
                 done = rotate()
                 self.stdout.write(f"{done} of {total} secrets encrypted with the first key")
-                if done < Secret.objects.count():
+                if done < count_sealed():
                     raise CommandError("Some secrets can't be read with these keys; they stay as they are.")
             case _:
                 try:

@@ -88,6 +88,30 @@ async def test_each_hop_of_a_redirect_is_checked(client: Outbound, server: Local
         await client.get(server.url("/out"))
 
 
+async def test_a_redirect_is_an_answer_for_who_does_not_follow_it(client: Outbound, server: LocalServer) -> None:
+    server.routes["/out"] = redirect("http://169.254.169.254/latest/meta-data/", status="307 Temporary Redirect")
+    answer = await client.request("POST", server.url("/out"), content=b"{}", follow=False)
+    assert (answer.status, len(server.seen)) == (307, 1)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "kept"),
+    [
+        (b"x" * 5000, {}, b"x" * 100),
+        (gzip.compress(b"y" * 5000), {"content_encoding": "gzip"}, b"y" * 100),
+        (b"no gzip", {"content_encoding": "gzip"}, b""),
+        (b"brotli", {"content_encoding": "br"}, b""),
+        (b"short", {}, b"short"),
+    ],
+)
+async def test_of_an_answer_only_the_beginning_may_be_read(
+    client: Outbound, server: LocalServer, body: bytes, headers: dict[str, str], kept: bytes
+) -> None:
+    server.routes["/"] = reply(body, **headers)
+    answer = await client.request("POST", server.url("/"), content=b"{}", max_bytes=100, cut=True)
+    assert (answer.status, answer.body) == (200, kept)
+
+
 async def test_redirects_to_other_schemes_are_refused(client: Outbound, server: LocalServer) -> None:
     server.routes["/file"] = redirect("file:///etc/passwd")
     with pytest.raises(AddressRefused):
