@@ -71,6 +71,8 @@ SEARXNG_URL = env.str("SEARXNG_URL", default="").rstrip("/")
 EMBEDDER = env.str("EMBEDDER", default="tools.vectors.HashingEmbedder")
 # Databases that agents may read by sql_query, each {"url": …}, perhaps with the "workspaces" that may; else all may.
 SQL_CONNECTIONS: dict[str, dict[str, Any]] = env.json("SQL_CONNECTIONS", default={})
+# Folders that workspaces may watch, each {"path": …}, perhaps with the "workspaces" that may; else all may.
+FOLDERS: dict[str, dict[str, Any]] = env.json("FOLDERS", default={})
 
 # django-q2 runs the processes. A task is a hint or a short chore; the long work happens in the drivers those wake.
 Q_CLUSTER: dict[str, Any] = {
