@@ -14,6 +14,7 @@ from agents.models.run import ACTIVE, ENDED, Run, RunStatus, Wanted
 from agents.models.step import LargeOutcome, Partial, Step, StepStatus
 from agents.models.thread import BusyPolicy, Thread, ThreadMessage
 from agents.models.tree import Tree
+from agents.models.trigger import Event, Flow, Listener, Match, MatchStatus, Subscription, SubscriptionState
 from agents.models.user import LoginLink, User
 from agents.models.wait import Wait, WaitKind
 from agents.models.worker import Worker, WorkerState
@@ -34,10 +35,15 @@ __all__ = [
     "BusyPolicy",
     "Delivery",
     "Document",
+    "Event",
+    "Flow",
     "Inbox",
     "LargeOutcome",
+    "Listener",
     "LoginAttempt",
     "LoginLink",
+    "Match",
+    "MatchStatus",
     "Membership",
     "Partial",
     "Passage",
@@ -51,6 +57,8 @@ __all__ = [
     "Scope",
     "Step",
     "StepStatus",
+    "Subscription",
+    "SubscriptionState",
     "Thread",
     "ThreadMessage",
     "Tree",

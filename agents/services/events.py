@@ -1,0 +1,184 @@
+"""Telling the product that something happened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+
+from agents.engine.canonical import JSON, clean_text, decode, encode
+from agents.engine.errors import NotEncodable
+from agents.engine.notify import announce
+from agents.models import Event, Run, Workspace
+from agents.services.errors import InvalidInput
+from agents.triggers.patterns import fault_of_name
+
+MAX_DATA = 500_000
+MAX_SOURCE = 200
+MAX_ID = 200
+MAX_AT_ONCE = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewEvent:
+    """An event to be told of.
+
+    `event_id` is the source's own name for it, by which a second one is known; `tainted` says that strangers may have
+    written what it says. `to_run` makes it a signal to one run, `cause` is the run it comes from.
+    """
+
+    name: str
+    data: JSON = None
+    source: str = ""
+    event_id: str = ""
+    occurred_at: datetime | None = None
+    tainted: bool = False
+    to_run: UUID | None = None
+    cause: UUID | None = None
+    replay_of: int | None = None
+
+
+def emit_event(
+    workspace: Workspace,
+    name: str,
+    data: JSON = None,
+    *,
+    source: str = "",
+    event_id: str = "",
+    occurred_at: datetime | None = None,
+    tainted: bool = False,
+    to_run: Run | UUID | None = None,
+    cause: Run | UUID | None = None,
+) -> Event:
+    """Tell of an event in the caller's transaction: it starts and wakes runs if, and as soon as, that commits.
+
+    With an `event_id` that its source told of before, the earlier event is given back, its `is_new` False. Raises
+    InvalidInput, whose `field` is the argument's name.
+    """
+    told = NewEvent(
+        name=name,
+        data=data,
+        source=source,
+        event_id=event_id,
+        occurred_at=occurred_at,
+        tainted=tainted,
+        to_run=_id(to_run),
+        cause=_id(cause),
+    )
+    return emit_events(workspace, [told])[0]
+
+
+def emit_events(workspace: Workspace, told: Sequence[NewEvent]) -> list[Event]:
+    """Tell of many events in the caller's transaction, all or none; gives them in their order.
+
+    Events that were told of before are given back as they are, their `is_new` False. Raises InvalidInput, whose
+    `field` begins with the number of the event if there are several.
+    """
+    if len(told) > MAX_AT_ONCE:
+        raise InvalidInput(f"At most {MAX_AT_ONCE:,} events are taken at once.", "events")
+    prefix = "{}." if len(told) > 1 else ""
+    events = [_event(workspace, one, prefix.format(number)) for number, one in enumerate(told)]
+    written = _write(workspace, events)
+    if any(event.is_new for event in written):
+        announce(queue=True)
+    return written
+
+
+def _write(workspace: Workspace, events: list[Event]) -> list[Event]:
+    """Write those that are new."""
+    named = [event for event in events if event.event_id]
+    if not named:
+        Event.objects.bulk_create(events)
+        return events
+    known: dict[tuple[str, str], Event] = {} if len(events) == 1 else _known(workspace, named)
+    while True:
+        try:
+            with transaction.atomic():
+                return _write_once(events, known)
+        except IntegrityError:
+            # Somebody told of one of them at the same moment, and has committed by now.
+            if not (found := _known(workspace, named)).keys() - known.keys():
+                raise
+            known = found
+
+
+def _write_once(events: list[Event], known: Mapping[tuple[str, str], Event]) -> list[Event]:
+    new, given = [], []
+    known = dict(known)
+    for event in events:
+        first = known.get((event.source, event.event_id)) if event.event_id else None
+        if first is None:
+            new.append(event)
+            if event.event_id:
+                known[event.source, event.event_id] = event
+        given.append(first or event)
+    Event.objects.bulk_create(new)
+    return given
+
+
+def _known(workspace: Workspace, events: Iterable[Event]) -> dict[tuple[str, str], Event]:
+    """Give the events that were told of before under these names, by source and id."""
+    by_source: dict[str, list[str]] = {}
+    for event in events:
+        by_source.setdefault(event.source, []).append(event.event_id)
+    asked = Q()
+    for source, ids in by_source.items():
+        asked |= Q(source=source, event_id__in=ids)
+    known = {(event.source, event.event_id): event for event in Event.objects.filter(asked, workspace=workspace)}
+    for event in known.values():
+        event.is_new = False
+    return known
+
+
+def _event(workspace: Workspace, told: NewEvent, prefix: str) -> Event:
+    """Make the row of an event; raises InvalidInput for what is none."""
+    if fault := fault_of_name(told.name) or _unprintable(told.name):
+        raise InvalidInput(fault, f"{prefix}name")
+    if len(told.source) > MAX_SOURCE or _unprintable(told.source):
+        raise InvalidInput(f"A source has at most {MAX_SOURCE} printable characters.", f"{prefix}source")
+    if len(told.event_id) > MAX_ID or _unprintable(told.event_id):
+        raise InvalidInput(f"An event's id has at most {MAX_ID} printable characters.", f"{prefix}id")
+    event = Event(
+        workspace=workspace,
+        name=told.name,
+        data=_checked(told.data, f"{prefix}data"),
+        source=told.source,
+        event_id=told.event_id,
+        tainted=told.tainted,
+        to_run_id=told.to_run,
+        cause_id=told.cause,
+        replay_of_id=told.replay_of,
+    )
+    if told.occurred_at is not None:
+        event.occurred_at = _in_utc(told.occurred_at, f"{prefix}occurred_at")
+    return event
+
+
+def _checked(data: JSON, field: str) -> JSON:
+    """Give the data as a workflow will see it; raises InvalidInput for what can't be kept."""
+    try:
+        text = encode(data)
+    except NotEncodable as error:
+        raise InvalidInput(str(error), field) from error
+    if len(text) > MAX_DATA:
+        raise InvalidInput(f"The data has {len(text):,} characters; at most {MAX_DATA:,} are taken.", field)
+    return decode(text)
+
+
+def _in_utc(moment: datetime, field: str) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise InvalidInput("This time is out of range.", field) from error
+
+
+def _unprintable(text: str) -> str:
+    return "" if text.isprintable() and clean_text(text) == text else "Only printable characters are taken here."
+
+
+def _id(run: Run | UUID | None) -> UUID | None:
+    return run.pk if isinstance(run, Run) else run
