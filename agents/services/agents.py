@@ -23,6 +23,7 @@ class StartingAgent:
     workflow: str = "react"
     sub_agents: tuple[str, ...] = ()
     options: Mapping[str, JSON] = field(default_factory=dict)
+    input_schema: Mapping[str, JSON] | None = None
 
 
 STARTING_AGENTS = (
@@ -96,6 +97,41 @@ STARTING_AGENTS = (
         sub_agents=("planner", "researcher", "scraper", "tool-agent", "writer", "reviewer"),
         options={"reflect": 2},
     ),
+    StartingAgent(
+        name="question-sheet",
+        description="A pipeline: has a researcher answer each of your questions, and puts the answers on one sheet.",
+        instructions="",
+        tools=("search_documents", "web_fetch", "calculate"),
+        workflow="pipeline",
+        sub_agents=("researcher",),
+        input_schema={
+            "type": "object",
+            "required": ["title", "questions"],
+            "properties": {
+                "title": {"type": "string", "title": "Title", "minLength": 1},
+                "questions": {
+                    "type": "array",
+                    "title": "Questions",
+                    "items": {"type": "string", "minLength": 1},
+                    "minItems": 1,
+                    "maxItems": 50,
+                },
+            },
+            "additionalProperties": False,
+        },
+        options={
+            "stages": [
+                {
+                    "name": "answer",
+                    "agent": "researcher",
+                    "map": "input.questions",
+                    "input": "{{ item }}",
+                    "on_failure": "leave_out",
+                },
+                {"name": "sheet", "join": "# {{ input.title }}\n\n{{ stages.answer.text }}"},
+            ]
+        },
+    ),
 )
 
 
@@ -121,6 +157,7 @@ def _ensure(workspace: Workspace, starting: StartingAgent, by: User | None) -> A
                 "tools": list(starting.tools),
                 "sub_agents": list(starting.sub_agents),
                 "options": dict(starting.options),
+                "input_schema": starting.input_schema,
                 "created_by": by,
             },
         )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from graphlib import TopologicalSorter
 from itertools import pairwise
 from typing import Any
 
 from pydantic import ValidationError
 
 from agents.web.team_picture import MAX_BOXES, Box, Picture, draw
+from agents.workflows.stages import PipelineOptions, Stage, faults_of
 from agents.workflows.team import TeamOptions
 
 
@@ -48,4 +50,33 @@ def _team(name: str, members: Sequence[str], options: Mapping[str, Any]) -> Pict
     return draw(columns, edges, words)
 
 
-_DRAWINGS: Mapping[str, Callable[[str, Sequence[str], Mapping[str, Any]], Picture | None]] = {"team": _team}
+def _pipeline(name: str, members: Sequence[str], options: Mapping[str, Any]) -> Picture | None:
+    """Each stage to the right of those it waits for, with what is special about it."""
+    if faults_of(options, members):
+        return None
+    stages = PipelineOptions.model_validate(options).stages
+    needs = {stage.name: stage.needs for stage in stages}
+    place: dict[str, int] = {}
+    for key in TopologicalSorter(needs).static_order():
+        place[key] = 1 + max((place[need] for need in needs[key]), default=-1)
+    columns: list[list[Box]] = [[] for _ in range(1 + max(place.values()))]
+    for stage in stages:
+        columns[place[stage.name]].append(Box(stage.name, stage.name, stage.agent, _marks(stage)))
+    edges = [(need, stage.name) for stage in stages for need in stage.needs]
+    words = "; ".join(
+        f"{stage.name}: {_marks(stage)}" + (f", after {', '.join(stage.needs)}" if stage.needs else "")
+        for stage in stages
+    )
+    return draw(columns, edges, words)
+
+
+def _marks(stage: Stage) -> str:
+    """Say who carries a stage out, whether for each item of a list, and whether on a condition."""
+    marks = [stage.agent or "joins", "for each" if stage.map else "", "if" if stage.when else ""]
+    return ", ".join(mark for mark in marks if mark)
+
+
+_DRAWINGS: Mapping[str, Callable[[str, Sequence[str], Mapping[str, Any]], Picture | None]] = {
+    "team": _team,
+    "pipeline": _pipeline,
+}

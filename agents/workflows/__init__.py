@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from importlib import import_module
 
-BUILTIN = ("agents.workflows.react", "agents.workflows.team", "agents.workflows.mapping")
+BUILTIN = (
+    "agents.workflows.react",
+    "agents.workflows.team",
+    "agents.workflows.mapping",
+    "agents.workflows.pipeline",
+)
 
 
 def load_builtin() -> None:

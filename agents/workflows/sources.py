@@ -36,6 +36,18 @@ class Sources:
         """Take note of what a tool has read; gives the numbers."""
         return [self._number(citation, result.step_key) for citation in result.citations]
 
+    def take_over(self, citations: Iterable[Citation]) -> Callable[[JSON], JSON]:
+        """Number what another answer cites among these; give what puts these numbers into that answer's texts."""
+        numbers = [self._number(citation, citation.step) for citation in citations]
+
+        def renumbered(match: re.Match[str]) -> str:
+            cited = [int(number) for number in match[1].split(",")]
+            if not all(1 <= number <= len(numbers) for number in cited):
+                return match.group()
+            return "".join(f"[{numbers[number - 1]}]" for number in cited)
+
+        return lambda value: _in_texts(value, lambda text: _MARK.sub(renumbered, text))
+
     def show(self, result: ToolResult) -> ToolResult:
         """Give the result with the numbers under which the model may cite it."""
         numbers = dict.fromkeys(self.add(result))

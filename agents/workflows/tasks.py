@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from agents.engine import Context, Permanent, StepFailed
+from agents.engine import Context, Permanent
 from agents.engine.canonical import JSON
 from agents.workflows.delegating import citations_of, text_of
 from agents.workflows.planning import Task, TeamPlan
+from agents.workflows.sub_runs import run_agent, why
 
-CANCELLED = "Cancelled"
 NEEDED = "NeededTaskFailed"
 Result = dict[str, Any]
 """What a task came to: id, agent, goal, run; text and citations, or an error with type and message."""
@@ -63,11 +63,11 @@ class Board:
             task = running.pop(index)
             self._results[task.id] = result
             error = result.get("error")
-            await self._tell(task, "failed" if error else "done", run=result["run"], why=_why(error))
+            await self._tell(task, "failed" if error else "done", run=result["run"], why=why(error))
             if error and stops:
-                raise TaskFailed(f"Task {task.id!r} failed: {_why(error)}")
+                raise TaskFailed(f"Task {task.id!r} failed: {why(error)}")
             if error:
-                failed.append({"id": task.id, "why": _why(error)})
+                failed.append({"id": task.id, "why": why(error)})
 
     def results(self) -> list[Result]:
         """Give what all tasks came to, in the order of the plan."""
@@ -84,7 +84,7 @@ class Board:
     def why(self) -> str:
         """Say why tasks have failed."""
         errors = [(id, result["error"]) for id, result in self._results.items() if "error" in result]
-        return " ".join(f"{id}: {_why(error)}." for id, error in errors[:5])
+        return " ".join(f"{id}: {why(error)}." for id, error in errors[:5])
 
     def _ready(self) -> list[Task]:
         return [task for task in self._open.values() if all(need in self._results for need in task.needs)]
@@ -109,25 +109,13 @@ class Board:
 
     async def _do(self, task: Task) -> Result:
         """Do a task, again if it fails; whatever comes of it is its result."""
-        about: Result = {"id": task.id, "agent": task.agent, "goal": task.goal, "run": ""}
         worker = self.workers[task.agent]
-        for left in range(self.retries, -1, -1):
-            try:
-                started = await self.ctx.spawn(worker.name, self._input(task), workflow=worker.workflow)
-                about["run"] = str(started.id)
-                output = await started.result()
-            except StepFailed as failed:
-                about["error"] = {"type": failed.type, "message": failed.message}
-                if not left or failed.type == CANCELLED:
-                    break
-            except Permanent as refused:
-                about["error"] = {"type": refused.type, "message": str(refused)}
-                break
-            else:
-                cited = [citation.to_json() for citation in citations_of(output, about["run"])]
-                about.pop("error", None)
-                return {**about, "text": text_of(output), "citations": cited}
-        return about
+        came = await run_agent(self.ctx, worker.name, self._input(task), workflow=worker.workflow, retries=self.retries)
+        about: Result = {"id": task.id, "agent": task.agent, "goal": task.goal, "run": came.run}
+        if came.error:
+            return {**about, "error": came.error}
+        cited = [citation.to_json() for citation in citations_of(came.output, came.run)]
+        return {**about, "text": text_of(came.output), "citations": cited}
 
     def _input(self, task: Task) -> JSON:
         known = [self._results[need] for need in task.needs]
@@ -141,7 +129,3 @@ class Board:
         data |= {"run": run} if run else {}
         data |= {"why": why} if why else {}
         await self.ctx.emit("task", {**data, "done": len(self._results), "of": len(self._tasks)})
-
-
-def _why(error: Mapping[str, str] | None) -> str:
-    return f"{error['type']}: {error['message']}" if error else ""

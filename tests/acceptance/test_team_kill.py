@@ -31,6 +31,14 @@ def make(name, workflow, **values):
     agent.save()
 
 make("runner", "errand")
+stages = [
+    {"name": "first", "agent": "runner", "input": "{{ input.goal }}"},
+    {"name": "each", "agent": "runner", "map": "input.goals", "width": 12,
+     "input": "{{ item }} after {{ stages.first.text }}"},
+    {"name": "last", "agent": "runner", "input": "last of {{ stages.each.values }}"},
+    {"name": "sheet", "join": ["{{ stages.first.text }}", "{{ stages.each.texts }}", "{{ stages.last.text }}"]},
+]
+make("line", "pipeline", sub_agents=["runner"], options={"stages": stages})
 make("crew", "team", sub_agents=["planner", "runner", "writer", "reviewer"], options={"max_tasks": 30, "width": 20})
 """
 
@@ -59,8 +67,8 @@ def undisturbed(world: World) -> tuple[Any, Counter[str]]:
     return answer_of(world, run), workflows
 
 
-def start(world: World) -> str:
-    answer = world.instance.api.post("runs", json={"agent": "crew", "input": {"goal": GOAL}})
+def start(world: World, agent: str = "crew", **more: Any) -> str:
+    answer = world.instance.api.post("runs", json={"agent": agent, "input": {"goal": GOAL, **more}})
     assert answer.status_code == 202, answer.text
     return str(answer.json()["id"])
 
@@ -85,6 +93,8 @@ def answer_of(world: World, run: str) -> Any:
     runs = below(world, run)
     for citation in answer["citations"]:
         assert runs[citation.pop("run")] == "errand"
+    for stage in answer.get("stages", ()):
+        stage.pop("run", None)
     return answer
 
 
@@ -93,8 +103,29 @@ def answer_of(world: World, run: str) -> Any:
 def test_a_killed_worker_changes_nothing_in_a_teams_answer(
     world: World, undisturbed: tuple[Any, Counter[str]], seed: int
 ) -> None:
-    random = Random(seed)
     run = start(world)
+    kills = kill_some(world, run, Random(seed))
+    runs = below(world, run)
+    assert (answer_of(world, run), Counter(runs.values())) == undisturbed
+    times = Counter(pair for pair in world.done() if pair[0] in runs)
+    assert set(times) == {(id, f"link#{n}") for id, workflow in runs.items() if workflow == "errand" for n in range(3)}
+    assert max(times.values()) <= 1 + kills
+    assert world.events_have_no_gaps()
+
+
+@pytest.mark.fault(1)
+def test_a_killed_worker_changes_nothing_in_a_pipelines_answer(world: World) -> None:
+    goals = [f"{n}" for n in range(12)]
+    whole = finished(world, start(world, "line", goals=goals))
+    assert Counter(below(world, whole).values()) == {"errand": 14}
+    run = start(world, "line", goals=goals)
+    kill_some(world, run, Random(7))
+    assert answer_of(world, run) == answer_of(world, whole)
+    assert Counter(below(world, run).values()) == {"errand": 14}
+
+
+def kill_some(world: World, run: str, random: Random) -> int:
+    """Kill one or two workers at the run's sub-runs; see that nothing recorded is done again. Gives how many."""
     wait_until(lambda: len(below(world, run)) > 1, 30.0, "the tasks to begin")
     killed: set[int] = set()
     marks = []
@@ -112,9 +143,4 @@ def test_a_killed_worker_changes_nothing_in_a_teams_answer(
     assert marks, "nobody was killed"
     for recorded, position in marks:
         assert not recorded & set(world.done(after=position))
-    runs = below(world, run)
-    assert (answer_of(world, run), Counter(runs.values())) == undisturbed
-    times = Counter(pair for pair in world.done() if pair[0] in runs)
-    assert set(times) == {(id, f"link#{n}") for id, workflow in runs.items() if workflow == "errand" for n in range(3)}
-    assert max(times.values()) <= 1 + len(marks)
-    assert world.events_have_no_gaps()
+    return len(marks)

@@ -42,7 +42,8 @@ def test_agents_are_made_once(workspace: Workspace) -> None:
         version = agent.current
         assert version is not None
         assert (version.number, version.model) == (1, "offline")
-        assert version.workflow == ("team" if agent.name == "research-team" else "react")
+        workflows = {"research-team": "team", "question-sheet": "pipeline"}
+        assert version.workflow == workflows.get(agent.name, "react")
     changed.refresh_from_db()
     assert changed.description == "Ours"
 

@@ -17,6 +17,7 @@ from agents.services.agents import STARTING_AGENTS, StartingAgent
 from agents.services.documents import find_passages
 from agents.services.samples import TEAM_GOALS, load_samples
 from agents.testing import ScriptedTools, TestAgent, TestRun, WorkflowTest
+from agents.workflows.pipeline import pipeline
 from agents.workflows.team import team
 from tools.builtin import functions  # noqa: F401 (registers the tools)
 from tools.types import FoundPassage
@@ -100,3 +101,21 @@ def test_what_nobody_finds_is_said_to_be_open(tools: ScriptedTools) -> None:
     run, _ = start(tools, "Why is a fencing token needed? How many passengers fit on the ferry?")
     assert "I found nothing" in run.output["text"]
     assert [one["ok"] for one in progress(run, "review")] == [True]
+
+
+def test_the_sample_pipeline_answers_each_question_with_its_sources(tools: ScriptedTools) -> None:
+    known = {one.name: one for one in STARTING_AGENTS}
+    agents = [TestAgent(config(known["researcher"]), "react", "Searches.")]
+    test = WorkflowTest(model=ModelAccess(), tools=tools, agent=config(known["question-sheet"]), agents=agents)
+    questions = ["What is a lease?", "What does a fencing token do?"]
+    run = test.run(pipeline, {"title": "Leases", "questions": questions})
+    assert run.status == "succeeded", run.error
+    text = run.output["text"]
+    assert text.startswith("# Leases\n\n**What is a lease?**")
+    assert "**What does a fencing token do?**" in text
+    assert run.output["citations"]
+    assert all(f"[{number}]" in text for number in range(1, len(run.output["citations"]) + 1))
+    below = {str(child.memory.row.id): child for child in test.below(run.memory.row.id).values()}
+    for citation in run.output["citations"]:
+        assert citation["quote"] in text
+        assert citation["step"] in below[citation["run"]].steps

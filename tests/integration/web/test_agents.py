@@ -190,6 +190,8 @@ def test_the_team_is_drawn(as_: As, workspace: Workspace) -> None:
     assert "research-team may give work to planner, researcher" in page
     assert "planner plans, then researcher works and scraper works and tool-agent works, then writer writes" in page
     assert f'<a href="{HOME}researcher/"><g class="team-box">' in page
+    sheet = text_of(viewer, f"{HOME}question-sheet/")
+    assert "answer: researcher, for each; sheet: joins, after answer" in sheet
     # Viewers look, no more.
     for path in ("new/", "import/", "researcher/draft/"):
         assert viewer.get(f"{HOME}{path}").status_code == 403

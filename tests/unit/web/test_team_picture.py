@@ -65,3 +65,23 @@ def test_a_teams_stages() -> None:
     assert not any(arrow.is_back for arrow in unreviewed.arrows)
     assert stages_picture({**definition, "options": {"width": "wide"}}) is None
     assert stages_picture({**definition, "workflow": "react"}) is None
+
+
+def test_a_pipelines_stages() -> None:
+    stages = [
+        {"name": "sheet", "join": "{{ stages.read.text }} {{ stages.find.text }}"},
+        {"name": "find", "agent": "x"},
+        {"name": "read", "agent": "y", "map": "stages.find.value", "when": {"path": "input.deep", "equals": True}},
+        {"name": "other", "agent": "x"},
+    ]
+    definition = {"name": "line", "workflow": "pipeline", "sub_agents": ["x", "y"], "options": {"stages": stages}}
+    picture = stages_picture(definition)
+    assert picture is not None
+    check_places(picture)
+    assert columns(picture) == [["find", "other"], ["read"], ["sheet"]]
+    assert picture.words == ("sheet: joins, after read, find; find: x; read: y, for each, if, after find; other: x")
+    assert len(picture.arrows) == 3
+    assert {box.key: box.note for box in picture.boxes}["read"] == "y, for each, if"
+    assert stages_picture({**definition, "options": {"stages": [{"name": "a", "agent": "z"}]}}) is None
+    circle = [{"name": "a", "agent": "x", "after": ["b"]}, {"name": "b", "agent": "x", "after": ["a"]}]
+    assert stages_picture({**definition, "options": {"stages": circle}}) is None
