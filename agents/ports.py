@@ -14,6 +14,7 @@ from agents.services.documents import find_passages
 from agents.services.policies import approval_policy
 from agents.services.providers import known_providers
 from agents.services.vectors import find_alike
+from agents.triggers.delivering import deliver_forever
 from agents.workflows.redacting import RedactingTools
 from agents.workflows.toolport import RegistryToolPort
 from tools.limits.limiter import limiter
@@ -39,4 +40,5 @@ def make_ports() -> Ports:
         partials=DatabasePartials(),
         artifacts=artifacts,
         processes=call_message,
+        beside={"webhooks": deliver_forever},
     )

@@ -22,7 +22,7 @@ from django.utils import timezone
 
 from tools.errors import SecretRefused, SecretUnreadable, UnknownSecret
 from tools.hosts import is_listed
-from tools.models import SealedField, Secret
+from tools.models import Secret
 from tools.redaction import Redactor, everywhere
 from tools.threads import run_in_thread
 
@@ -122,7 +122,9 @@ def decrypt(secret: Secret) -> str:
 
 
 def seal(workspace_id: int, place: str, value: str) -> str:
-    """Encrypt a value for a SealedField. `place` names row and column, so that it can be read there alone.
+    """Encrypt a value for a column of another table, whose field is marked by `is_sealed`.
+
+    `place` names row and column: the value can be read there alone.
 
     Whatever this process logs is free of it from now on.
     """
@@ -131,7 +133,7 @@ def seal(workspace_id: int, place: str, value: str) -> str:
 
 
 def unseal(workspace_id: int, place: str, token: str) -> str:
-    """Give the value of a SealedField; raises SecretUnreadable as `decrypt` does."""
+    """Give the value of such a column; raises SecretUnreadable as `decrypt` does."""
     value = _read(workspace_id, place, token)
     everywhere.know(value, place)
     return value
@@ -211,9 +213,10 @@ def _read(workspace_id: int, name: str, token: str) -> str:
 
 def _sealed_columns() -> Iterator[tuple[type[Model], str]]:
     """Give the tables and columns of all apps that hold what is encrypted."""
+    yield Secret, "token"
     for model in apps.get_models():
         for column in model._meta.concrete_fields:
-            if isinstance(column, SealedField):
+            if getattr(column, "is_sealed", False):
                 yield model, column.name
 
 

@@ -1,5 +1,29 @@
 """All tables: importing this registers them."""
 
-from agents.admin import approvals, catalogue, events, limits, people, providers, records, runs, secrets, threads
+from agents.admin import (
+    approvals,
+    catalogue,
+    events,
+    limits,
+    people,
+    providers,
+    records,
+    runs,
+    secrets,
+    threads,
+    webhooks,
+)
 
-__all__ = ["approvals", "catalogue", "events", "limits", "people", "providers", "records", "runs", "secrets", "threads"]
+__all__ = [
+    "approvals",
+    "catalogue",
+    "events",
+    "limits",
+    "people",
+    "providers",
+    "records",
+    "runs",
+    "secrets",
+    "threads",
+    "webhooks",
+]

@@ -17,6 +17,14 @@ from agents.models.tree import Tree
 from agents.models.trigger import Event, Flow, Listener, Match, MatchStatus, Subscription, SubscriptionState
 from agents.models.user import LoginLink, User
 from agents.models.wait import Wait, WaitKind
+from agents.models.webhook import (
+    DeliveryStatus,
+    WebhookAttempt,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookScheme,
+    WebhookSource,
+)
 from agents.models.worker import Worker, WorkerState
 from agents.models.workspace import ApprovalPolicy, AuthToken, Membership, Role, Scope, Workspace
 
@@ -34,6 +42,7 @@ __all__ = [
     "AuthToken",
     "BusyPolicy",
     "Delivery",
+    "DeliveryStatus",
     "Document",
     "Event",
     "Flow",
@@ -66,6 +75,11 @@ __all__ = [
     "Wait",
     "WaitKind",
     "Wanted",
+    "WebhookAttempt",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+    "WebhookScheme",
+    "WebhookSource",
     "Worker",
     "WorkerState",
     "Workspace",

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from uuid_utils.compat import uuid7
 
-__all__ = ["JSONTextField", "uuid7"]
+__all__ = ["JSONTextField", "SealedField", "uuid7"]
 
 
 if TYPE_CHECKING:
@@ -20,8 +20,14 @@ if TYPE_CHECKING:
         _pyi_private_set_type: Any
         _pyi_private_get_type: Any
 
+    class PlainText(models.TextField[str, str]):
+        """A text field of texts."""
+
+        _pyi_private_set_type: str
+        _pyi_private_get_type: str
+
 else:
-    TextField = models.TextField  # generic for the type checker only
+    TextField = PlainText = models.TextField  # generic for the type checker only
 
 
 class JSONTextField(TextField):
@@ -47,3 +53,21 @@ class JSONTextField(TextField):
 
     def value_to_string(self, obj: models.Model) -> str:
         return self.get_prep_value(self.value_from_object(obj)) or ""
+
+
+class SealedField(PlainText):
+    """A text made by `tools.secrets.seal`: no part of forms.
+
+    To the database it is a text like any other; by its mark whoever changes the keys finds it.
+    """
+
+    is_sealed = True
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["editable"] = False
+        super().__init__(*args, **kwargs)
+
+    def deconstruct(self) -> Any:
+        """Stand in migrations as what it is to the database."""
+        name, _, args, kwargs = super().deconstruct()
+        return name, "django.db.models.TextField", args, kwargs

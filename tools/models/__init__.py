@@ -3,7 +3,6 @@
 from tools.models.limit import Limit, LimitClock, LimitPause, LimitPermit, LimitTicket, Unit
 from tools.models.passage_vector import PassageVector
 from tools.models.result import ToolResult
-from tools.models.sealed import SealedField
 from tools.models.secret import Secret
 
 __all__ = [
@@ -13,7 +12,6 @@ __all__ = [
     "LimitPermit",
     "LimitTicket",
     "PassageVector",
-    "SealedField",
     "Secret",
     "ToolResult",
     "Unit",

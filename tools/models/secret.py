@@ -7,8 +7,6 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.utils import timezone
 
-from tools.models.sealed import SealedField
-
 MAX_NAME = 60
 NAME = r"[A-Za-z][A-Za-z0-9_-]{0,59}"
 
@@ -22,7 +20,7 @@ class Secret(models.Model):
 
     workspace = models.ForeignKey("agents.Workspace", on_delete=models.CASCADE, related_name="+")
     name = models.CharField(max_length=MAX_NAME, validators=[RegexValidator(f"^{NAME}$")])
-    token = SealedField(help_text="The value, encrypted together with the workspace and the name.")
+    token = models.TextField(editable=False, help_text="The value, encrypted together with the workspace and the name.")
     hosts = models.JSONField(default=list, blank=True)
     note = models.CharField(max_length=200, blank=True)
     created_by = models.ForeignKey(
