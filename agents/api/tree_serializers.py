@@ -27,6 +27,7 @@ class TreeRun(serializers.Serializer[Any]):
     input_tokens = serializers.IntegerField()
     output_tokens = serializers.IntegerField()
     cost_microusd = serializers.IntegerField()
+    is_priced = serializers.BooleanField(help_text="Whether all prices are known.")
     created_at = Moment()
     finished_at = Moment(allow_null=True)
 
@@ -59,4 +60,5 @@ class TreeOut(serializers.Serializer[Any]):
     children = serializers.IntegerField(help_text="Sub-runs in all.")
     ended = serializers.IntegerField(help_text="How many of the sub-runs have ended.")
     taken = TakenOut()
+    is_priced = serializers.BooleanField(help_text="Whether all prices are known: the cost is all that they cost.")
     caps = CapUseOut(many=True, source="uses", help_text="The caps that were set for the tree.")

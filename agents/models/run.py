@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 from typing import Self
 from uuid import UUID
 
+from django.apps import apps
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from agents.models.agent import AgentVersion
@@ -31,6 +32,8 @@ ENDED = (RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELLED)
 ACTIVE = (RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.WAITING)
 
 
+UNPRICED = Q(cost_microusd__isnull=True, input_tokens__gt=0)
+"""Steps that used a model of which nobody knows the price."""
 CLOCKS_APART = timedelta(hours=1)
 """More than the clock by which an id was made may differ from the database's, by which `created_at` is."""
 
@@ -70,6 +73,18 @@ class RunQuerySet(models.QuerySet["Run"]):
 
     def ended(self) -> Self:
         return self.filter(status__in=ENDED)
+
+    def with_prices(self) -> Self:
+        """Tell of each, in the same query, whether all its costs are known."""
+        return self.annotate(unpriced=_has_unpriced_steps())
+
+    def unpriced(self) -> Self:
+        """Those that used a model of which nobody knows the price."""
+        return self.filter(_has_unpriced_steps())
+
+
+def _has_unpriced_steps() -> Exists:
+    return Exists(apps.get_model("agents", "Step")._default_manager.filter(UNPRICED, run=OuterRef("pk")).order_by())
 
 
 class Run(models.Model):
@@ -221,6 +236,12 @@ class Run(models.Model):
     @property
     def has_ended(self) -> bool:
         return self.status in ENDED
+
+    @property
+    def is_priced(self) -> bool:
+        """Whether its cost is all that it cost: of no model that it used is the price unknown."""
+        known = self.__dict__.get("unpriced")
+        return not (self.steps.filter(UNPRICED).exists() if known is None else known)
 
     @property
     def title(self) -> str:

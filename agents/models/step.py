@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Q
 
 from agents.models.fields import JSONTextField, uuid7
-from agents.models.run import Run
+from agents.models.run import UNPRICED, Run
 
 
 class StepStatus(models.TextChoices):
@@ -57,7 +57,10 @@ class Step(models.Model):
             models.UniqueConstraint(fields=("run", "key"), name="step_once", condition=Q(superseded=False)),
             models.CheckConstraint(condition=Q(status__in=StepStatus.values), name="step_status_known"),
         )
-        indexes = (models.Index(fields=("run",), name="step_superseded", condition=Q(superseded=True)),)
+        indexes = (
+            models.Index(fields=("run",), name="step_superseded", condition=Q(superseded=True)),
+            models.Index(fields=("run",), name="step_unpriced", condition=UNPRICED),
+        )
 
     def __str__(self) -> str:
         return self.key

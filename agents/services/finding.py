@@ -50,7 +50,7 @@ def find_runs(*, workspace: Workspace, wanted: RunFilter) -> RunQuerySet:
         runs = _with_tag(runs, wanted.tag)
     if wanted.text:
         runs = _with_text(runs, wanted.text)
-    return runs.order_by("-id")
+    return runs.with_prices().order_by("-id")
 
 
 def _with_tag(runs: RunQuerySet, tag: str) -> RunQuerySet:

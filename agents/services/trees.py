@@ -32,7 +32,8 @@ class CapUse:
 class RunTree:
     """All runs of a tree, each after the one that started it.
 
-    `hidden` are not listed. `ended` of `children` sub-runs have ended; `taken` is what all runs have taken together.
+    `hidden` are not listed. `ended` of `children` sub-runs have ended; `taken` is what all runs have taken together,
+    its cost too where `is_priced`; else prices of models are unknown.
     """
 
     runs: tuple[Run, ...]
@@ -40,6 +41,7 @@ class RunTree:
     children: int
     ended: int
     taken: Amounts
+    is_priced: bool
     uses: tuple[CapUse, ...]
 
 
@@ -63,6 +65,7 @@ def read_tree(run: Run, now: datetime) -> RunTree:
         children=counts["children"],
         ended=counts["ended"],
         taken=taken,
+        is_priced=root.is_priced and not below.unpriced().exists(),
         uses=_uses(root, taken, counts["depth"] or 0, now),
     )
 
@@ -74,7 +77,7 @@ def _taken_by(run: Run) -> Amounts:
 
 def _listed(run: Run) -> RunQuerySet:
     runs = Run.objects.few_of(run.workspace).select_related("agent_version__agent")
-    return runs.defer("output", "error")
+    return runs.defer("output", "error").with_prices()
 
 
 def _add_line(listed: dict[UUID, Run], run: Run) -> None:

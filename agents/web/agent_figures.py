@@ -14,12 +14,15 @@ LATEST = 500
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Of an agent's ended runs among the workspace's latest ones: medians of seconds and of millionths of a dollar."""
+    """Of an agent's ended runs among the workspace's latest ones: medians of seconds and of millionths of a dollar.
+
+    `microusd` is None where of none of them all prices are known.
+    """
 
     ended: int
     succeeded: int
     seconds: float
-    microusd: float
+    microusd: float | None
 
     @property
     def percent(self) -> int:
@@ -28,18 +31,18 @@ class Figures:
 
 def figures_of(workspace: Workspace) -> dict[int, Figures]:
     """Give the figures of each agent that has ended runs among the workspace's latest, by its id."""
-    runs = Run.objects.of(workspace).exclude(agent_version=None).order_by("-id")
-    latest = runs.values_list("agent_version__agent", "status", "started_at", "finished_at", "cost_microusd")[:LATEST]
-    ended: dict[int, list[tuple[str, float, int]]] = defaultdict(list)
-    for agent, status, started, finished, cost in latest:
+    runs = Run.objects.of(workspace).exclude(agent_version=None).with_prices().order_by("-id")
+    fields = ("agent_version__agent", "status", "started_at", "finished_at", "cost_microusd", "unpriced")
+    ended: dict[int, list[tuple[str, float, int | None]]] = defaultdict(list)
+    for agent, status, started, finished, cost, is_unpriced in runs.values_list(*fields)[:LATEST]:
         if status in ENDED and started and finished:
-            ended[agent].append((status, (finished - started).total_seconds(), cost))
+            ended[agent].append((status, (finished - started).total_seconds(), None if is_unpriced else cost))
     return {
         agent: Figures(
             ended=len(rows),
             succeeded=sum(status == RunStatus.SUCCEEDED for status, _, _ in rows),
             seconds=median(seconds for _, seconds, _ in rows),
-            microusd=median(cost for _, _, cost in rows),
+            microusd=median(costs) if (costs := [cost for _, _, cost in rows if cost is not None]) else None,
         )
         for agent, rows in ended.items()
     }

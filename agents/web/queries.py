@@ -127,7 +127,7 @@ def recent_runs(workspace: Workspace, limit: int = 8) -> list[Run]:
 def listed(workspace: Workspace) -> RunQuerySet:
     """Give a workspace's runs as a list shows them, newest first."""
     runs = Run.objects.of(workspace).select_related("agent_version__agent", "created_by")
-    return runs.defer("output", "error", "budget").order_by("-id")
+    return runs.defer("output", "error", "budget").with_prices().order_by("-id")
 
 
 def run_of(workspace: Workspace, run_id: UUID) -> Run:

@@ -72,6 +72,13 @@ def money(microusd: int | None) -> str:
     return f"${dollars:.4f}" if dollars >= 0.0001 else "<$0.0001"
 
 
+def cost(microusd: int | None, is_priced: bool = True) -> str:
+    """Write what something cost. Where prices are unknown no amount is made up: it is the least that it cost."""
+    if microusd is not None and is_priced:
+        return money(microusd)
+    return f"at least {money(microusd)}" if microusd else "unknown"
+
+
 def count(number: int | None) -> str:
     """Write a large number short: 950, 12.3k, 4.1M."""
     if number is None:

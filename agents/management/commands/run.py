@@ -132,6 +132,7 @@ def _as_json(run: Run) -> dict[str, Any]:
         "input_tokens": run.input_tokens,
         "output_tokens": run.output_tokens,
         "cost_microusd": run.cost_microusd,
+        "is_priced": run.is_priced,
         "created_at": run.created_at,
         "started_at": run.started_at,
         "finished_at": run.finished_at,
