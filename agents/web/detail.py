@@ -145,7 +145,7 @@ def describe_step(
     events = queries.events_of_step(run, step.key)
     outcome = outcome_of(step)
     values: dict[str, Any] = {}
-    if step.kind == "think":
+    if step.kind in ("think", "compact"):
         values = _think(step, outcome)
     elif step.kind == "tool":
         values = _tool(run, step, outcome)

@@ -57,7 +57,7 @@ class StartForm(forms.Form):
     """What a run is started with."""
 
     goal = forms.CharField(label="Goal", max_length=MAX_GOAL, widget=forms.Textarea)
-    agent = forms.CharField(label="Agent", max_length=60)
+    agent = forms.CharField(label="Agent", max_length=80)
 
 
 class DecisionForm(forms.Form):

@@ -4,7 +4,7 @@ const form = document.querySelector("[data-goal-form]");
 
 function showNote() {
   const chosen = form.querySelector("input[name=agent]:checked")?.value;
-  for (const note of form.querySelectorAll("[data-agent-note]")) note.hidden = note.dataset.agentNote !== chosen;
+  for (const note of form.querySelectorAll("[data-agent-note]")) note.hidden = note.dataset.agentNote !== chosen?.split("@")[0];
 }
 
 if (form) {

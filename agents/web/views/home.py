@@ -6,9 +6,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST, require_safe
 
+from agents.definitions.template import GOAL, names_for
 from agents.models import Agent, Document, Role
 from agents.services import runs, samples
-from agents.services.errors import ServiceError
+from agents.services.errors import InvalidInput, ServiceError
+from agents.services.publishing import split_pin
 from agents.web import queries
 from agents.web.forms import StartForm
 from agents.web.place import Place, in_workspace, render
@@ -31,30 +33,31 @@ def start(request: HttpRequest, place: Place) -> HttpResponse:
     """Start a run and lead to its page."""
     form = StartForm(request.POST)
     if form.is_valid():
-        agent = Agent.objects.filter(
-            workspace=place.workspace, name=form.cleaned_data["agent"], archived_at=None
-        ).first()
-        if agent is None:
-            form.add_error("agent", "There is no agent of that name.")
+        try:
+            name, version = split_pin(form.cleaned_data["agent"])
+            agent = Agent.objects.filter(workspace=place.workspace, name=name, archived_at=None).first()
+            if agent is None:
+                raise InvalidInput("There is no agent of that name.", "agent")
+            run = runs.start_run(
+                workspace=place.workspace,
+                agent=agent,
+                version=version,
+                input={"goal": form.cleaned_data["goal"]},
+                by=place.user,
+                source="web",
+            )
+        except ServiceError as error:
+            form.add_error("agent" if getattr(error, "field", "") == "agent" else None, error.message)
         else:
-            try:
-                run = runs.start_run(
-                    workspace=place.workspace,
-                    agent=agent,
-                    input={"goal": form.cleaned_data["goal"]},
-                    by=place.user,
-                    source="web",
-                )
-            except ServiceError as error:
-                form.add_error(None, error.message)
-            else:
-                return redirect("web:run", place.slug, run.id)
+            return redirect("web:run", place.slug, run.id)
     return _page(request, place, form, request.POST.get("agent", ""), status=422)
 
 
 def _page(request: HttpRequest, place: Place, form: StartForm, chosen: str, status: int = 200) -> HttpResponse:
-    agents = queries.agents_of(place.workspace)
+    # An agent that takes something else than a goal is started on its own page, which has the fields for it.
+    agents = [agent for agent in queries.agents_of(place.workspace) if _takes_goal(agent)]
     names = {agent.name for agent in agents}
+    name, pinned, _ = chosen.partition("@")
     response = render(
         request,
         place,
@@ -63,7 +66,8 @@ def _page(request: HttpRequest, place: Place, form: StartForm, chosen: str, stat
             "form": form,
             "goal": form["goal"].value() or "",
             "agents": agents,
-            "chosen": chosen if chosen in names else next(iter([agent.name for agent in agents]), ""),
+            "chosen": name if name in names else next(iter([agent.name for agent in agents]), ""),
+            "pinned": chosen if pinned and name in names else "",
             "samples": [(goal, agent) for agent, goals in SAMPLES.items() if agent in names for goal in goals],
             "runs": queries.recent_runs(place.workspace),
             "has_documents": Document.objects.filter(workspace=place.workspace).exists(),
@@ -71,3 +75,7 @@ def _page(request: HttpRequest, place: Place, form: StartForm, chosen: str, stat
     )
     response.status_code = status
     return response
+
+
+def _takes_goal(agent: Agent) -> bool:
+    return agent.current is None or GOAL in names_for(agent.current.input_schema)

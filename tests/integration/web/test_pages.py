@@ -177,3 +177,51 @@ def test_an_answer_with_a_form_is_shown_as_what_it_is(as_: As, finished: Run) ->
     assert "It **is** &lt;b&gt;so&lt;/b&gt; [1]" in page
     assert "Handbook" in page
     assert 'id="answer-text"' in page
+
+
+def test_a_change_of_model_stands_with_the_step(as_: As, finished: Run) -> None:
+    step = finished.steps.get(key="think#0")
+    failed = {"type": "ModelNotFound", "message": "There is none.", "number": 1, "model": "a:one", "next": "b:two"}
+    step.attempts, step.attempt = [{**failed, "at": "2026-01-01T00:00:00Z"}], 2
+    step.outcome = {**step.outcome, "model": "b:two"}
+    step.save()
+    page = as_("viewer").get(f"/w/team/runs/{finished.pk}/?step=think%230").content.decode()
+    assert "a:one was asked; next b:two." in page
+    assert "<dt>Model</dt><dd>b:two</dd>" in page
+
+
+def test_a_summary_is_shown_with_what_it_was_made_of(as_: As, finished: Run) -> None:
+    step = finished.steps.get(key="think#0")
+    step.key, step.kind, step.label = "compact#0", "compact", "compact"
+    step.outcome = {"text": "Notes of <b>it</b>.", "tool_calls": [], "model": "a:one"}
+    step.save()
+    page = as_("viewer").get(f"/w/team/runs/{finished.pk}/?step=compact%230").content.decode()
+    assert "Notes of &lt;b&gt;it&lt;/b&gt;." in page
+    assert "<dt>Model</dt><dd>a:one</dd>" in page
+    assert '<span class="role">user</span><div class="said">Why?</div>' in page
+
+
+def test_a_goal_is_given_to_a_version_and_agents_with_other_inputs_have_their_own_form(
+    as_: As, workspace: Workspace
+) -> None:
+    from agents.models import Run
+    from tests.factories import make_agent
+
+    agent = make_agent(workspace, "researcher")
+    agent.versions.create(number=2, workflow="react")
+    other = make_agent(workspace, "sheet")
+    schema = {"type": "object", "properties": {"questions": {"type": "array"}}}
+    other.current = other.versions.create(number=2, workflow="react", input_schema=schema)
+    other.save()
+    client = as_("member")
+    page = client.get("/w/team/?agent=researcher@2").content.decode()
+    assert '<input type="radio" name="agent" value="researcher@2" checked>' in page
+    assert 'value="sheet"' not in page
+    response = client.post("/w/team/start/", {"goal": "What is so?", "agent": "researcher@2"})
+    run = Run.objects.get()
+    assert run.agent_version is not None
+    assert (response.status_code, run.agent_version.number) == (302, 2)
+    for wrong, said in (("researcher@9", "researcher has no version 9."), ("researcher@x", "named by its number")):
+        refused = client.post("/w/team/start/", {"goal": "x", "agent": wrong})
+        assert refused.status_code == 422
+        assert said in refused.content.decode()

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('agents', '0018_add_events'),
+        ('agents', '0019_add_webhooks'),
     ]
 
     operations = [
