@@ -9,5 +9,6 @@ urlpatterns = [
     path("api/", include("agents.api.urls")),
     path("admin/", admin.site.urls),
     path("", include("agents.api.health")),
+    path("", include("agents.api.hooks")),
     path("", include("agents.web.urls")),
 ]

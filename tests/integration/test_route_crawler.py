@@ -69,6 +69,7 @@ PAGE_ACT = page("POST", stranger=404, viewer=403)
 RULES: dict[str, tuple[Rule, ...]] = {
     "healthz": (public("GET", 200),),
     "readyz": (public("GET", 200),),
+    "hooks/<str:address>": (public("GET", 405), public("POST", 404)),
     "api/schema": (public("GET", 200),),
     "api/docs": (public("GET", 200),),
     "api/^.*$": (public("GET", 404), public("POST", 404)),
