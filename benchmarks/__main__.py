@@ -26,6 +26,7 @@ NAMES = (
     "storage",
     "resume",
     "join",
+    "fairness",
     "team",
     "map",
     "recovery",
