@@ -1,4 +1,4 @@
-"""A workspace has 10,000 runs queued: how soon another's first run starts, and one of a high priority; does it go on?"""
+"""One workspace has 10,000 runs queued: how soon do others and the urgent start, and does the backlog go on?"""
 
 from __future__ import annotations
 
