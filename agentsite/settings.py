@@ -260,6 +260,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "ApprovalPolicyEnum": "agents.models.ApprovalPolicy",
         "BusyPolicyEnum": "agents.models.BusyPolicy",
         "ProviderKindEnum": "agents.models.ProviderKind",
+        "WatcherKindEnum": "agents.models.WatcherKind",
     },
 }
 

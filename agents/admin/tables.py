@@ -11,6 +11,7 @@ from agents.admin import (
     runs,
     secrets,
     threads,
+    timed,
     webhooks,
 )
 
@@ -25,5 +26,6 @@ __all__ = [
     "runs",
     "secrets",
     "threads",
+    "timed",
     "webhooks",
 ]

@@ -11,12 +11,15 @@ from agents.models.passage import Passage
 from agents.models.process_call import ProcessCall
 from agents.models.provider import Provider, ProviderKind
 from agents.models.run import ACTIVE, ENDED, Run, RunStatus, Wanted
+from agents.models.schedule import CatchUp, Schedule
 from agents.models.step import LargeOutcome, Partial, Step, StepStatus
 from agents.models.thread import BusyPolicy, Thread, ThreadMessage
+from agents.models.timed import Overlap, Timed, TimingKind
 from agents.models.tree import Tree
 from agents.models.trigger import Event, Flow, Listener, Match, MatchStatus, Subscription, SubscriptionState
 from agents.models.user import LoginLink, User
 from agents.models.wait import Wait, WaitKind
+from agents.models.watcher import Watcher, WatcherKind
 from agents.models.webhook import (
     DeliveryStatus,
     WebhookAttempt,
@@ -41,6 +44,7 @@ __all__ = [
     "Artifact",
     "AuthToken",
     "BusyPolicy",
+    "CatchUp",
     "Delivery",
     "DeliveryStatus",
     "Document",
@@ -54,6 +58,7 @@ __all__ = [
     "Match",
     "MatchStatus",
     "Membership",
+    "Overlap",
     "Partial",
     "Passage",
     "ProcessCall",
@@ -63,6 +68,7 @@ __all__ = [
     "Run",
     "RunEvent",
     "RunStatus",
+    "Schedule",
     "Scope",
     "Step",
     "StepStatus",
@@ -70,11 +76,15 @@ __all__ = [
     "SubscriptionState",
     "Thread",
     "ThreadMessage",
+    "Timed",
+    "TimingKind",
     "Tree",
     "User",
     "Wait",
     "WaitKind",
     "Wanted",
+    "Watcher",
+    "WatcherKind",
     "WebhookAttempt",
     "WebhookDelivery",
     "WebhookEndpoint",

@@ -14,7 +14,22 @@ from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
-from agents.models import Agent, Approval, AuthToken, Document, Provider, Role, Run, Scope, Step, Thread, Workspace
+from agents.models import (
+    Agent,
+    Approval,
+    AuthToken,
+    Document,
+    Event,
+    Provider,
+    Role,
+    Run,
+    Schedule,
+    Scope,
+    Step,
+    Thread,
+    Watcher,
+    Workspace,
+)
 from agents.services.secrets import set_secret
 from tests.addresses import address, routes
 from tests.factories import make_agent, make_approval, make_run, make_token, make_user, make_workspace
@@ -137,6 +152,25 @@ RULES: dict[str, tuple[Rule, ...]] = {
         api("PUT", stranger=403, viewer=403, reader=403),
         api("DELETE", stranger=403, viewer=403, reader=403),
     ),
+    "api/v1/schedules": (API_LIST, API_CONFIGURE),
+    "api/v1/schedules/<slug:name>": (
+        API_ITEM,
+        api("PUT", stranger=403, viewer=403, reader=403),
+        api("DELETE", stranger=403, viewer=403, reader=403),
+    ),
+    "api/v1/schedules/<slug:name>/pause": (API_ACT,),
+    "api/v1/schedules/<slug:name>/resume": (API_ACT,),
+    "api/v1/schedules/<slug:name>/run": (API_ACT,),
+    "api/v1/schedule-times": (api("POST", stranger=400, viewer=403, reader=403),),
+    "api/v1/watchers": (API_LIST, API_CONFIGURE),
+    "api/v1/watchers/<slug:name>": (
+        API_ITEM,
+        api("PUT", stranger=403, viewer=403, reader=403),
+        api("DELETE", stranger=403, viewer=403, reader=403),
+    ),
+    "api/v1/watchers/<slug:name>/pause": (API_ACT,),
+    "api/v1/watchers/<slug:name>/resume": (API_ACT,),
+    "api/v1/watchers/<slug:name>/look": (API_ACT,),
     "": (page("GET", stranger=302, viewer=302),),
     "login/": (Rule("GET", 200, 302, 302, 200),),
     "logout/": (public("GET", 405),),
@@ -246,6 +280,9 @@ def world() -> World:
     thread = Thread.objects.create(workspace=home, agent=Agent.objects.get(), policy="reject")
     limit = Limit.objects.create(workspace=home, name="host:*", amount=1)
     Provider.objects.create(workspace=home, name="helper", kind="openai")
+    when = {"timing": "interval", "seconds": 600, "anchor": timezone.now()}
+    Schedule.objects.create(workspace=home, name="helper", **when)
+    Watcher.objects.create(workspace=home, name="helper", kind="feed", target={"url": "https://example.org"}, **when)
     set_secret(workspace=home, name="helper", value="not for everybody", by=None)
     stranger, viewer = make_user(abroad, Role.ADMIN), make_user(home, Role.VIEWER)
     member = make_user(home)
@@ -339,6 +376,9 @@ def _state() -> tuple[Any, ...]:
         list(Agent.objects.order_by("pk").values_list("name", "current", "archived_at", "draft__revision")),
         list(Secret.objects.order_by("pk").values_list("name", "token")),
         list(Provider.objects.order_by("pk").values_list("name", "kind", "base_url", "secret")),
+        list(Schedule.objects.values_list("name", "cron", "seconds", "paused_at", "fires_at")),
+        list(Watcher.objects.values_list("name", "target", "paused_at", "fires_at", "looking")),
+        list(Event.objects.values_list("name")),
         list(Workspace.objects.order_by("pk").values_list("slug", "name", "approval_policy", "approval_hours")),
     )
 
