@@ -36,6 +36,7 @@ NAMES = (
     "growth",
     "plans",
     "limits",
+    "schedules",
     "tools",
 )
 DATABASES = ("sqlite", "postgresql")
