@@ -261,6 +261,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "BusyPolicyEnum": "agents.models.BusyPolicy",
         "ProviderKindEnum": "agents.models.ProviderKind",
         "WatcherKindEnum": "agents.models.WatcherKind",
+        "DeliveryStatusEnum": "agents.models.DeliveryStatus",
+        "WebhookSchemeEnum": "agents.models.WebhookScheme",
     },
 }
 

@@ -17,6 +17,7 @@ from agents.models import (
     AgentVersion,
     Approval,
     AuthToken,
+    Event,
     Membership,
     Role,
     Run,
@@ -24,6 +25,9 @@ from agents.models import (
     RunStatus,
     Scope,
     User,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookSource,
     Worker,
     Workspace,
 )
@@ -89,6 +93,18 @@ def make_approval(run: Run, **overrides: Any) -> Approval:
         **overrides,
     }
     return Approval.objects.create(workspace_id=run.workspace_id, run=run, **fields)
+
+
+def make_webhooks(workspace: Workspace, name: str = "helper") -> WebhookDelivery:
+    """Make a source and an endpoint of this name, and a delivery to it that was given up."""
+    WebhookSource.objects.create(workspace=workspace, name=name, scheme="none", event_name=f"{name}.received")
+    endpoint = WebhookEndpoint.objects.create(workspace=workspace, name=name, url="https://shop.example/", events=["*"])
+    now = timezone.now()
+    event = Event.objects.create(workspace=workspace, name="order.paid", data={"id": 1}, dispatched_at=now)
+    ended: dict[str, Any] = {"status": "failed", "reason": "Given up.", "due_at": now, "ended_at": now}
+    return WebhookDelivery.objects.create(
+        workspace=workspace, endpoint=endpoint, event=event, event_name=event.name, body="{}", **ended
+    )
 
 
 def add_events(run: Run, *kinds: str, status: str = "", **data: Any) -> int:

@@ -17,6 +17,7 @@ from agents.api.views import (
     threads,
     tools,
     watchers,
+    webhooks,
 )
 
 app_name = "api"
@@ -78,6 +79,23 @@ v1 = [
     path("watchers/<slug:name>/pause", watchers.WatcherPauseView.as_view(), name="watcher-pause"),
     path("watchers/<slug:name>/resume", watchers.WatcherResumeView.as_view(), name="watcher-resume"),
     path("watchers/<slug:name>/look", watchers.WatcherLookView.as_view(), name="watcher-look"),
+    path("webhooks/sources", webhooks.SourcesView.as_view(), name="webhook-sources"),
+    path("webhooks/sources/<slug:name>", webhooks.SourceView.as_view(), name="webhook-source"),
+    path("webhooks/sources/<slug:name>/rotate", webhooks.SourceRotationView.as_view(), name="webhook-source-rotate"),
+    path("webhooks/sources/<slug:name>/test", webhooks.SourceTestView.as_view(), name="webhook-source-test"),
+    path("webhooks/endpoints", webhooks.EndpointsView.as_view(), name="webhook-endpoints"),
+    path("webhooks/endpoints/<slug:name>", webhooks.EndpointView.as_view(), name="webhook-endpoint"),
+    path("webhooks/endpoints/<slug:name>/rotate", webhooks.EndpointRotationView.as_view(), name="webhook-rotate"),
+    path("webhooks/endpoints/<slug:name>/switch", webhooks.EndpointSwitchView.as_view(), name="webhook-switch"),
+    path("webhooks/endpoints/<slug:name>/test", webhooks.EndpointTestView.as_view(), name="webhook-test"),
+    path("webhooks/endpoints/<slug:name>/replay", webhooks.EndpointReplayView.as_view(), name="webhook-replay"),
+    path("webhooks/deliveries", webhooks.DeliveriesView.as_view(), name="webhook-deliveries"),
+    path("webhooks/deliveries/<uuid:delivery_id>", webhooks.DeliveryView.as_view(), name="webhook-delivery"),
+    path(
+        "webhooks/deliveries/<uuid:delivery_id>/replay",
+        webhooks.DeliveryReplayView.as_view(),
+        name="webhook-delivery-replay",
+    ),
     path("tools", tools.ToolsView.as_view(), name="tools"),
     path("tools/<slug:tool_name>", tools.ToolView.as_view(), name="tool"),
     path("limits", tools.LimitsView.as_view(), name="limits"),

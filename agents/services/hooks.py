@@ -21,6 +21,7 @@ from agents.services.webhook_secrets import secrets_of
 from agents.services.webhook_sources import WHAT, scheme_of, source_label
 from agents.triggers.reading import identify, name_event, read_body
 from agents.triggers.signatures import SignatureRefused, sign, verify
+from tools.errors import SecretUnreadable
 
 MAX_BODY: Final = 1024 * 1024
 NOTED_EVERY: Final = timedelta(minutes=1)
@@ -68,7 +69,7 @@ def receive(
 def send_test(source: WebhookSource, *, data: Any = None, by: User) -> Event:
     """Send a webhook to a source as its sender would, signed, and give the event that it became.
 
-    Raises Conflict if the source is switched off, else as `receive`.
+    Raises Conflict if the source takes none: it is switched off, or its secret can't be read.
     """
     require_admin(source.workspace_id, by, WHAT)
     found = find_source(source.address)
@@ -78,10 +79,13 @@ def send_test(source: WebhookSource, *, data: Any = None, by: User) -> Event:
     said = {"message": f"A test, sent by {by.get_username()}"} if data is None else data
     body = orjson.dumps({"id": id, "type": TEST_TYPE, "data": said})
     headers = {"content-type": "application/json", **_placed(found.type_from, TEST_TYPE), **_placed(found.id_from, id)}
-    if found.scheme != WebhookScheme.NONE:
-        headers |= sign(scheme_of(found), secrets_of(found, now)[0], body, id=id, now=now)
     log.info("webhook_tested", workspace=found.workspace.slug, source=found.name, by=by.get_username())
-    return receive(found, headers, body, content_type="application/json", now=now)
+    try:
+        if found.scheme != WebhookScheme.NONE:
+            headers |= sign(scheme_of(found), secrets_of(found, now)[0], body, id=id, now=now)
+        return receive(found, headers, body, content_type="application/json", now=now)
+    except (SignatureRefused, SecretUnreadable) as error:
+        raise Conflict(str(error)) from error
 
 
 def latest_events(source: WebhookSource, count: int = 10) -> QuerySet[Event]:

@@ -10,6 +10,7 @@ from agents.models import WebhookEndpoint, WebhookScheme, WebhookSource
 from agents.services.errors import InvalidInput
 from agents.triggers.outbox import secret_place
 from agents.triggers.signatures import SECRET_PREFIX, standard_key
+from tools.errors import SecretUnreadable
 from tools.redaction import SHORTEST
 from tools.secrets import seal, unseal
 
@@ -49,12 +50,18 @@ def set_secret(row: WebhookSource | WebhookEndpoint, text: str) -> None:
 
 
 def rotate_secret(row: WebhookSource | WebhookEndpoint, text: str, *, hours: int, now: datetime) -> None:
-    """Put a secret in the place of the present one, which is good for so many hours more; it is not saved."""
+    """Put a secret in the place of the present one, which is good for so many hours more; it is not saved.
+
+    One that can't be read any more is of no further use.
+    """
     if hours not in ROTATION_HOURS:
         raise InvalidInput(f"The old secret is good for 0 to {ROTATION_HOURS[-1]} hours more.", "hours")
-    old = unseal(row.workspace_id, place_of(row), row.secret)
-    row.previous_secret = seal(row.workspace_id, place_of(row, "previous_secret"), old) if hours else ""
-    row.previous_until = now + timedelta(hours=hours) if hours else None
+    try:
+        old = unseal(row.workspace_id, place_of(row), row.secret) if hours else ""
+    except SecretUnreadable:
+        old = ""
+    row.previous_secret = seal(row.workspace_id, place_of(row, "previous_secret"), old) if old else ""
+    row.previous_until = now + timedelta(hours=hours) if old else None
     set_secret(row, text)
     row.updated_at = now
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from agents.models import Document, Role, Run, Scope, Step, Wait
 from tests.addresses import address, arguments_of, routes
-from tests.factories import make_agent, make_client, make_run, make_token, make_user, make_workspace
+from tests.factories import make_agent, make_client, make_run, make_token, make_user, make_webhooks, make_workspace
 
 pytestmark = [pytest.mark.django_db, pytest.mark.timeout(120)]
 
@@ -51,6 +51,7 @@ PARAMETERS = {
     "api/v1/runs/<uuid:run_id>/steps": "after limit superseded",
     "api/v1/runs/<uuid:run_id>/events": "after limit",
     "api/v1/documents": "cursor limit",
+    "api/v1/webhooks/deliveries": "cursor limit endpoint status",
     "api/v1/documents/search": "q limit",
     "login/": "next",
     "w/<slug:slug>/": "goal agent",
@@ -73,6 +74,10 @@ BODIES = {
     "api/v1/agents": "name description workflow options input_schema caps tools",
     "api/v1/agents/import": "yaml preview revision",
     "api/v1/runs/<uuid:run_id>/cancel": "nonsense",
+    "api/v1/webhooks/sources": "name scheme secret options tolerance event_name type_from id_from enabled note",
+    "api/v1/webhooks/endpoints": "name url events filter secret note",
+    "api/v1/webhooks/endpoints/<slug:name>/replay": "since until which",
+    "api/v1/webhooks/endpoints/<slug:name>/rotate": "secret hours",
 }
 FORMS = {
     "login/": "username password next",
@@ -108,12 +113,14 @@ class Site:
         Wait.objects.create(run=self.run, kind="unknown", key="decide:s#0", name="s#0")
         document = Document.objects.create(workspace=home, title="A text", text="Words.", size=6, digest="d")
         make_agent(home, "helper")
+        delivery = make_webhooks(home)
         self.arguments = {
             "slug": home.slug,
             "run_id": str(self.run.pk),
             "step_id": str(step.pk),
             "document_id": str(document.pk),
             "name": "helper",
+            "delivery_id": str(delivery.pk),
         }
         self.pages = Client(raise_request_exception=False)
         self.pages.force_login(person)

@@ -28,11 +28,14 @@ from agents.models import (
     Step,
     Thread,
     Watcher,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookSource,
     Workspace,
 )
 from agents.services.secrets import set_secret
 from tests.addresses import address, routes
-from tests.factories import make_agent, make_approval, make_run, make_token, make_user, make_workspace
+from tests.factories import make_agent, make_approval, make_run, make_token, make_user, make_webhooks, make_workspace
 from tools.models import Limit, Secret
 
 pytestmark = pytest.mark.django_db
@@ -144,6 +147,27 @@ RULES: dict[str, tuple[Rule, ...]] = {
         api("DELETE", stranger=403, viewer=403, reader=403),
     ),
     "api/v1/providers/<slug:name>/test": (api("POST", stranger=403, viewer=403, reader=403),),
+    "api/v1/webhooks/sources": (API_LIST, API_CONFIGURE),
+    "api/v1/webhooks/sources/<slug:name>": (
+        API_ITEM,
+        api("PUT", stranger=403, viewer=403, reader=403),
+        api("DELETE", stranger=403, viewer=403, reader=403),
+    ),
+    "api/v1/webhooks/sources/<slug:name>/rotate": (API_CONFIGURE,),
+    "api/v1/webhooks/sources/<slug:name>/test": (API_CONFIGURE,),
+    "api/v1/webhooks/endpoints": (API_LIST, API_CONFIGURE),
+    "api/v1/webhooks/endpoints/<slug:name>": (
+        API_ITEM,
+        api("PUT", stranger=403, viewer=403, reader=403),
+        api("DELETE", stranger=403, viewer=403, reader=403),
+    ),
+    **{
+        f"api/v1/webhooks/endpoints/<slug:name>/{action}": (API_CONFIGURE,)
+        for action in ("rotate", "switch", "test", "replay")
+    },
+    "api/v1/webhooks/deliveries": (API_LIST,),
+    "api/v1/webhooks/deliveries/<uuid:delivery_id>": (API_ITEM,),
+    "api/v1/webhooks/deliveries/<uuid:delivery_id>/replay": (API_CONFIGURE,),
     "api/v1/tools": (API_LIST,),
     "api/v1/tools/<slug:tool_name>": (api("GET", stranger=200, viewer=200, reader=200),),
     "api/v1/limits": (API_LIST, api("POST", stranger=403, viewer=403, reader=403)),
@@ -301,6 +325,7 @@ def world() -> World:
             "thread_id": str(thread.pk),
             "tool_name": "web_fetch",
             "name": "helper",
+            "delivery_id": str(make_webhooks(home).pk),
             "token": "no-such-link",
             "digest": target.digest,
         },
@@ -379,6 +404,9 @@ def _state() -> tuple[Any, ...]:
         list(Schedule.objects.values_list("name", "cron", "seconds", "paused_at", "fires_at")),
         list(Watcher.objects.values_list("name", "target", "paused_at", "fires_at", "looking")),
         list(Event.objects.values_list("name")),
+        list(WebhookSource.objects.values_list("name", "secret", "is_enabled", "refused")),
+        list(WebhookEndpoint.objects.values_list("name", "url", "secret", "disabled")),
+        list(WebhookDelivery.objects.values_list("event", "status", "due_at")),
         list(Workspace.objects.order_by("pk").values_list("slug", "name", "approval_policy", "approval_hours")),
     )
 

@@ -239,8 +239,12 @@ def test_the_test_goes_the_way_of_all_webhooks(home: Workspace, admin: User, sch
     assert one.name == ("shop.test" if source.type_from else "shop.received")
     WebhookSource.objects.update(secret="" if scheme == "none" else source.secret[:-5] + "AAAA=")
     if scheme != "none":
-        with pytest.raises(Exception, match="SECRETS_KEYS"):
+        with pytest.raises(Conflict, match="SECRETS_KEYS"):
             send_test(source, by=admin)
+        # Another one mends it.
+        rotate_source(source, by=admin)
+        send_test(source, by=admin)
+        assert WebhookSource.objects.get().previous_until is None
 
 
 @pytest.mark.parametrize(
