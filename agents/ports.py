@@ -5,11 +5,13 @@ from __future__ import annotations
 from django.conf import settings
 
 from agents.engine.artifacts import FileArtifacts
+from agents.engine.beside import in_rounds
 from agents.engine.partials import DatabasePartials
 from agents.engine.ports import Ports
 from agents.llm.port import ModelAccess
 from agents.queue.messages import call_message
 from agents.services.artifacts import RunFiles
+from agents.services.dispatching import Dispatcher
 from agents.services.documents import find_passages
 from agents.services.policies import approval_policy
 from agents.services.providers import known_providers
@@ -40,5 +42,5 @@ def make_ports() -> Ports:
         partials=DatabasePartials(),
         artifacts=artifacts,
         processes=call_message,
-        beside={"webhooks": deliver_forever},
+        beside={"webhooks": deliver_forever, "events": in_rounds(Dispatcher())},
     )

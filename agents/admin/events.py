@@ -72,9 +72,10 @@ class MatchAdmin(LookOnly[Match]):
 class FlowAdmin(LookOnly[Flow]):
     """What flow control remembers, by subscription and key."""
 
-    list_display = ("subscription", "key", "due_at", "is_waiting", "touched_at")
+    list_display = ("subscription", "key", "due_at", "waits_for_id", "touched_at")
     list_select_related = ("subscription",)
     search_fields = ("key", "subscription__name")
+    exclude = ("waits_for",)
     ordering = ("-id",)
     paginator = BoundedPaginator
 

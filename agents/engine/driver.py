@@ -74,6 +74,7 @@ class Driver:
         self._trees = TreeKeeper(threads, lambda: self.worker_id, self.executions)
         self._host = self._make_host()
         self._sweeper = Sweeper(settings, threads, queue=queue)
+        self._beside = {name: self._make_beside() for name in ports.beside}
         self._starting: set[UUID] = set()
         self._agents: dict[int, AgentConfig] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -96,6 +97,12 @@ class Driver:
             self._trees.ledger,
             lease_left=lambda: self._membership.lease_left,
             spawn=self._spawn,
+        )
+
+    def _make_beside(self) -> beside.Worker:
+        """Make what a side loop knows of this worker."""
+        return beside.Worker(
+            lambda: self.worker_id, lambda: self.is_draining, poke=self.poke, patience=self.settings.lease / 2
         )
 
     @property
@@ -129,9 +136,8 @@ class Driver:
             on_queued=self.poke,
             step_aside=self._step_aside,
         )
-        worker = beside.Worker(lambda: self.worker_id, lambda: self.is_draining)
         return [
-            *(beside.keep_going(loop, worker, name) for name, loop in self.ports.beside.items()),
+            *(beside.keep_going(loop, self._beside[name], name) for name, loop in self.ports.beside.items()),
             self.journal.write_forever(),
             self._claim_forever(),
             self._watch_forever(),
@@ -145,6 +151,8 @@ class Driver:
         self._full_scan_at = 0.0
         self._due.set()
         self._look.set()
+        for worker in self._beside.values():
+            worker.news.set()
 
     def stop(self) -> None:
         """Drain and end. Belongs to the loop."""

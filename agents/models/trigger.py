@@ -27,6 +27,7 @@ class Event(models.Model):
     data = JSONTextField(null=True, blank=True)
     source = models.CharField(max_length=200, blank=True, default="", db_default="")
     event_id = models.CharField(max_length=200, blank=True, default="", db_default="")
+    attributes = JSONTextField(null=True, blank=True, help_text="What the source says besides: subject, headers.")
     occurred_at = models.DateTimeField(db_default=Now())
     received_at = models.DateTimeField(db_default=Now())
     tainted = models.BooleanField(
@@ -71,7 +72,9 @@ class Event(models.Model):
     class Meta:
         ordering = ("-id",)
         indexes = (
-            models.Index(fields=("id",), name="event_undispatched", condition=Q(dispatched_at__isnull=True)),
+            models.Index(
+                fields=("workspace", "id"), name="event_undispatched", condition=Q(dispatched_at__isnull=True)
+            ),
             models.Index(fields=("workspace", "-id"), name="event_workspace"),
             models.Index(fields=("workspace", "name", "id"), name="event_name"),
             models.Index(fields=("to_run",), name="event_to_run", condition=Q(to_run__isnull=False)),
@@ -137,21 +140,23 @@ class Subscription(models.Model):
 class Flow(models.Model):
     """How far the flow control of a subscription has come, for one key: `state` is that of the pure functions.
 
-    `due_at` is when held events may go on; empty: nothing is held, or it waits for the end of a run.
+    `due_at` is when held events may go on; `waits_for` is the run whose end they wait for.
     """
 
     subscription = models.ForeignKey(Subscription, on_delete=models.CASCADE, related_name="flows", db_index=False)
     key = models.CharField(max_length=200, blank=True)
     state = JSONTextField(default=dict)
     due_at = models.DateTimeField(null=True)
-    is_waiting = models.BooleanField(default=False, help_text="What it holds waits for the end of a run.")
+    waits_for = models.ForeignKey(
+        Run, null=True, on_delete=models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False
+    )
     touched_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         ordering = ("subscription", "key")
         indexes = (
             models.Index(fields=("due_at",), name="flow_due", condition=Q(due_at__isnull=False)),
-            models.Index(fields=("id",), name="flow_waiting", condition=Q(is_waiting=True)),
+            models.Index(fields=("waits_for",), name="flow_waiting", condition=Q(waits_for__isnull=False)),
         )
         constraints = (models.UniqueConstraint(fields=("subscription", "key"), name="flow_key_once"),)
 
@@ -175,7 +180,9 @@ class Match(models.Model):
     """
 
     event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="matches", db_index=False)
-    subscription = models.ForeignKey(Subscription, null=True, on_delete=models.SET_NULL, related_name="matches")
+    subscription = models.ForeignKey(
+        Subscription, null=True, on_delete=models.SET_NULL, related_name="matches", db_index=False
+    )
     name = models.CharField(max_length=60, help_text="The subscription's, which may be gone.")
     status = models.CharField(max_length=10, choices=MatchStatus.choices)
     reason = models.CharField(max_length=300, blank=True)
@@ -190,7 +197,7 @@ class Match(models.Model):
         ordering = ("event", "id")
         indexes = (
             models.Index(fields=("run",), name="match_run", condition=Q(run__isnull=False)),
-            models.Index(fields=("subscription", "key", "id"), name="match_held", condition=Q(status="held")),
+            models.Index(fields=("subscription", "key", "id"), name="match_line"),
         )
         constraints = (
             models.UniqueConstraint(fields=("event", "subscription"), name="match_once"),

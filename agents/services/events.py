@@ -14,7 +14,7 @@ from agents.engine.canonical import JSON, clean_text, decode, encode
 from agents.engine.errors import NotEncodable
 from agents.engine.notify import announce
 from agents.models import Event, Run, Workspace
-from agents.services.errors import InvalidInput
+from agents.services.errors import Conflict, InvalidInput
 from agents.triggers.patterns import fault_of_name
 
 MAX_DATA = 500_000
@@ -28,7 +28,8 @@ class NewEvent:
     """An event to be told of.
 
     `event_id` is the source's own name for it, by which a second one is known; `tainted` says that strangers may have
-    written what it says. `to_run` makes it a signal to one run, `cause` is the run it comes from.
+    written what it says. `to_run` makes it a signal to one run, `cause` is the run it comes from; `attributes` are what
+    the source says besides the data.
     """
 
     name: str
@@ -39,6 +40,7 @@ class NewEvent:
     tainted: bool = False
     to_run: UUID | None = None
     cause: UUID | None = None
+    attributes: Mapping[str, JSON] | None = None
     replay_of: int | None = None
 
 
@@ -53,6 +55,7 @@ def emit_event(
     tainted: bool = False,
     to_run: Run | UUID | None = None,
     cause: Run | UUID | None = None,
+    attributes: Mapping[str, JSON] | None = None,
 ) -> Event:
     """Tell of an event in the caller's transaction: it starts and wakes runs if, and as soon as, that commits.
 
@@ -68,6 +71,7 @@ def emit_event(
         tainted=tainted,
         to_run=_id(to_run),
         cause=_id(cause),
+        attributes=attributes,
     )
     return emit_events(workspace, [told])[0]
 
@@ -86,6 +90,17 @@ def emit_events(workspace: Workspace, told: Sequence[NewEvent]) -> list[Event]:
     if any(event.is_new for event in written):
         announce(queue=True)
     return written
+
+
+def send_signal(run: Run, name: str, data: JSON = None, *, signal_id: str = "") -> Event:
+    """Tell one run of an event, in the caller's transaction; it is there when the run comes to wait for it.
+
+    With an id that this run was told before, the earlier signal is given back. Raises Conflict for a run that has
+    ended, InvalidInput for what is no event.
+    """
+    if run.has_ended:
+        raise Conflict(f"The run has {run.status}: nothing reaches it any more.")
+    return emit_event(run.workspace, name, data, source=f"run:{run.pk}", event_id=signal_id, to_run=run)
 
 
 def _write(workspace: Workspace, events: list[Event]) -> list[Event]:
@@ -151,6 +166,7 @@ def _event(workspace: Workspace, told: NewEvent, prefix: str) -> Event:
         tainted=told.tainted,
         to_run_id=told.to_run,
         cause_id=told.cause,
+        attributes=_checked(dict(told.attributes), f"{prefix}attributes") if told.attributes else None,
         replay_of_id=told.replay_of,
     )
     if told.occurred_at is not None:

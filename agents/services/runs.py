@@ -55,6 +55,8 @@ def start_run(
     idempotency_key: str = "",
     source: str = "api",
     budget: Mapping[str, float] | None = None,
+    tainted: bool = False,
+    told: Mapping[str, JSON] | None = None,
 ) -> Run:
     """Accept a run of an agent, or of a workflow by its name, and queue it in the caller's transaction.
 
@@ -62,7 +64,8 @@ def start_run(
     `budget` lowers the caps of the run's tree that its agent and the workspace set. With an idempotency key that this
     workspace used before, the earlier run is given back. Raises InvalidInput, also for an input that the agent's schema
     does not take, IdempotencyConflict for a known key with another request, and InFlight when the first request with
-    the key takes long.
+    the key takes long. `tainted` says that strangers may have written the input; `told` goes into the run's first
+    event.
     """
     pinned, name = target_of(workspace, agent, workflow, version)
     check_options(priority, tags, idempotency_key)
@@ -71,18 +74,18 @@ def start_run(
     asked = [_asked(agent, version), workflow, text, priority, list(tags), not_before]
     run = Run(workspace=workspace, agent_version=pinned, workflow=name, input=checked_input(pinned, text), last_event=1)
     run.priority, run.tags, run.budget = priority, list(tags), caps.told() or None
-    run.created_by, run.source, run.idempotency_key = by, source, idempotency_key
+    run.created_by, run.source, run.idempotency_key, run.tainted = by, source, idempotency_key, tainted
     run.request_digest = digest([*asked, dict(budget)] if budget else asked)
-    return _enqueue(run, caps, not_before)
+    return _enqueue(run, caps, not_before, told)
 
 
-def _enqueue(run: Run, caps: Caps, not_before: datetime | None) -> Run:
+def _enqueue(run: Run, caps: Caps, not_before: datetime | None, told: Mapping[str, JSON] | None) -> Run:
     """Accept a new run: due now, or not before a time; its clock begins when it may begin."""
     # With a key, all that may have to wait for the first request with it has a limit: within one transaction.
     place = None if run.idempotency_key else take_place(run.workspace_id, run.priority)
     run.created_at = place.at if place else database_now()
     run.deadline_at = deadline_of(caps, max(run.created_at, not_before or run.created_at))
-    return accept_run(run, _delay(run, not_before), place)
+    return accept_run(run, _delay(run, not_before), place, told=told)
 
 
 def accept_run(

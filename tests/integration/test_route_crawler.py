@@ -26,6 +26,7 @@ from agents.models import (
     Schedule,
     Scope,
     Step,
+    Subscription,
     Thread,
     Watcher,
     WebhookDelivery,
@@ -33,6 +34,7 @@ from agents.models import (
     WebhookSource,
     Workspace,
 )
+from agents.services.events import emit_event
 from agents.services.secrets import set_secret
 from tests.addresses import address, routes
 from tests.factories import make_agent, make_approval, make_run, make_token, make_user, make_webhooks, make_workspace
@@ -108,6 +110,19 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "api/v1/runs/<uuid:run_id>/fork": (API_ACT,),
     "api/v1/runs/<uuid:run_id>/fork/preview": (API_ITEM, API_ACT),
     "api/v1/runs/<uuid:run_id>/decisions": (api("POST", stranger=400, viewer=403, reader=403),),
+    "api/v1/runs/<uuid:run_id>/signals/<str:signal>": (API_ACT,),
+    "api/v1/events": (API_LIST, API_ADD),
+    "api/v1/events/replay": (API_ADD,),
+    "api/v1/events/<int:event_id>": (API_ITEM,),
+    "api/v1/events/<int:event_id>/replay": (API_ACT,),
+    "api/v1/subscriptions": (API_LIST, API_CONFIGURE),
+    "api/v1/subscriptions/would-match": (API_ADD,),
+    "api/v1/subscriptions/<slug:name>": (
+        API_ITEM,
+        api("PUT", stranger=403, viewer=403, reader=403),
+        api("DELETE", stranger=403, viewer=403, reader=403),
+    ),
+    "api/v1/subscriptions/<slug:name>/state": (API_CONFIGURE,),
     "api/v1/threads": (API_LIST, API_ADD),
     "api/v1/threads/<uuid:thread_id>": (API_ITEM, api("PATCH", stranger=404, viewer=403, reader=403)),
     "api/v1/threads/<uuid:thread_id>/messages": (API_ITEM, API_ACT),
@@ -300,7 +315,9 @@ def world() -> World:
     run = make_run(home)
     step = Step.objects.create(run=run, key="s#0", kind="step", name="s", status="running", started_at=timezone.now())
     document = Document.objects.create(workspace=home, title="A text", text="Words.", size=6, digest="d")
-    make_agent(home, "helper")
+    agent = make_agent(home, "helper")
+    event = emit_event(home, "something.happened")
+    Subscription.objects.create(workspace=home, name="helper", pattern="*", agent=agent)
     thread = Thread.objects.create(workspace=home, agent=Agent.objects.get(), policy="reject")
     limit = Limit.objects.create(workspace=home, name="host:*", amount=1)
     Provider.objects.create(workspace=home, name="helper", kind="openai")
@@ -323,6 +340,8 @@ def world() -> World:
             "approval_id": str(make_approval(run).pk),
             "limit_id": str(limit.pk),
             "thread_id": str(thread.pk),
+            "event_id": str(event.pk),
+            "signal": "hello",
             "tool_name": "web_fetch",
             "name": "helper",
             "delivery_id": str(make_webhooks(home).pk),
@@ -397,6 +416,8 @@ def _state() -> tuple[Any, ...]:
         list(Thread.objects.values_list("id", "title", "policy")),
         list(Document.objects.order_by("pk").values_list("id", "title")),
         list(AuthToken.objects.order_by("pk").values_list("digest", "scopes", "expiry")),
+        list(Event.objects.order_by("pk").values_list("pk", "name")),
+        list(Subscription.objects.order_by("pk").values_list("name", "pattern", "state")),
         list(Limit.objects.order_by("pk").values_list("name", "amount")),
         list(Agent.objects.order_by("pk").values_list("name", "current", "archived_at", "draft__revision")),
         list(Secret.objects.order_by("pk").values_list("name", "token")),

@@ -25,7 +25,7 @@ class ApiView(APIView):
 
     authentication_classes = (BearerAuthentication,)
     permission_classes: tuple[type[BasePermission], ...] = (TokenAllows,)
-    parser_classes = (StrictJSONParser,)
+    parser_classes: tuple[type[StrictJSONParser], ...] = (StrictJSONParser,)
     renderer_classes: tuple[type[BaseRenderer], ...] = (JSONRenderer,)
     body_limit = DEFAULT_LIMIT
 

@@ -1,0 +1,95 @@
+"""Events that have come, what they led to, and telling of them once more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from django.db import transaction
+from django.db.models import QuerySet
+
+from agents.models import Event, User, Workspace
+from agents.services.errors import InvalidInput, NotFound
+from agents.services.events import NewEvent, emit_events
+from agents.triggers.patterns import ANY, fault_of_pattern
+
+MAX_REPLAYED = 1_000
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventFilter:
+    """Which events are asked for; what is empty does not count. `pattern` is of names."""
+
+    pattern: str = ""
+    source: str = ""
+    after: datetime | None = None
+    before: datetime | None = None
+    signals_too: bool = True
+
+
+def find_events(workspace: Workspace, wanted: EventFilter) -> QuerySet[Event]:
+    """Find events of the workspace, newest first; raises InvalidInput for what is no pattern."""
+    events = Event.objects.filter(workspace=workspace)
+    if wanted.pattern and wanted.pattern != ANY:
+        if fault := fault_of_pattern(wanted.pattern):
+            raise InvalidInput(fault, "name")
+        is_beginning = wanted.pattern.endswith(".*")
+        events = (
+            events.filter(name__startswith=wanted.pattern[:-1]) if is_beginning else events.filter(name=wanted.pattern)
+        )
+    if wanted.source:
+        events = events.filter(source=wanted.source)
+    if wanted.after:
+        events = events.filter(received_at__gte=wanted.after)
+    if wanted.before:
+        events = events.filter(received_at__lt=wanted.before)
+    if not wanted.signals_too:
+        events = events.filter(to_run__isnull=True)
+    return events.order_by("-id")
+
+
+def get_event(workspace: Workspace, event_id: int) -> Event:
+    """Give an event of the workspace; raises NotFound, also for another's."""
+    event = Event.objects.filter(workspace=workspace, pk=event_id).first() if event_id < 2**63 else None
+    if event is None:
+        raise NotFound("There is no such event in this workspace.")
+    return event
+
+
+@transaction.atomic
+def replay_event(event: Event, *, by: User | None) -> Event:
+    """Dispatch an event once more, as a new one that says of which it is the replay. Subscriptions of today count."""
+    (again,) = emit_events(event.workspace, [_again(event)])
+    log.info("event_replayed", number=event.pk, again=again.pk, by=by.get_username() if by else "operator")
+    return again
+
+
+@transaction.atomic
+def replay_events(workspace: Workspace, wanted: EventFilter, *, by: User | None) -> list[Event]:
+    """Dispatch all events of a range once more, in their order; raises InvalidInput if they are too many.
+
+    Replays are left out: each event is replayed, not what was replayed before. So are signals.
+    """
+    found = find_events(workspace, wanted).filter(replay_of__isnull=True, to_run__isnull=True)
+    events = list(found[: MAX_REPLAYED + 1])
+    if len(events) > MAX_REPLAYED:
+        raise InvalidInput(f"These are more than {MAX_REPLAYED:,} events; choose a narrower range.", "after")
+    again = emit_events(workspace, [_again(event) for event in reversed(events)])
+    log.info("events_replayed", count=len(again), by=by.get_username() if by else "operator")
+    return again
+
+
+def _again(event: Event) -> NewEvent:
+    return NewEvent(
+        name=event.name,
+        data=event.data,
+        source=event.source,
+        occurred_at=event.occurred_at,
+        tainted=event.tainted,
+        to_run=event.to_run_id,
+        attributes=event.attributes,
+        replay_of=event.pk,
+    )
