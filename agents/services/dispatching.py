@@ -36,7 +36,6 @@ LOOK_AT_ENDS = 1.0
 log = structlog.get_logger(__name__)
 
 
-
 @dataclass(slots=True)
 class _Done:
     """What a transaction did."""
