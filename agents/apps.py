@@ -23,6 +23,8 @@ class AgentsConfig(AppConfig):
         import_module("agents.workflows").load_builtin()
         for module in settings.WORKFLOW_MODULES:
             import_module(module)
+        if settings.EVENT_MODELS:
+            import_module("agents.services.sources").connect(settings.EVENT_MODELS)
 
 
 def _duties() -> Any:

@@ -69,6 +69,12 @@ RESPECT_ROBOTS = env.bool("RESPECT_ROBOTS", default=True)
 SEARXNG_URL = env.str("SEARXNG_URL", default="").rstrip("/")
 # What makes vectors of texts for vector_search: the dotted name of a class.
 EMBEDDER = env.str("EMBEDDER", default="tools.vectors.HashingEmbedder")
+# Apps of the operator's own, whose models may be sources of events.
+PROJECT_APPS: list[str] = env.list("PROJECT_APPS", default=[])
+# Models whose changes are events, as shop.Order; one without a foreign key `workspace` as shop.Order@slug.
+EVENT_MODELS: list[str] = env.list("EVENT_MODELS", default=[])
+# A folder with a folder for each workspace, named by its slug: what is put there is taken in as documents and events.
+INBOX_FOLDER = env.str("INBOX_FOLDER", default="")
 # Databases that agents may read by sql_query, each {"url": …}, perhaps with the "workspaces" that may; else all may.
 SQL_CONNECTIONS: dict[str, dict[str, Any]] = env.json("SQL_CONNECTIONS", default={})
 # Folders that workspaces may watch, each {"path": …}, perhaps with the "workspaces" that may; else all may.
@@ -129,6 +135,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "knox",
     "rest_framework",
+    *PROJECT_APPS,
 ]
 
 MIDDLEWARE = [

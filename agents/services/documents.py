@@ -13,6 +13,7 @@ from django.db import IntegrityError, connection, transaction
 from agents.models import Document, Passage, User, Workspace
 from agents.services import passage_index
 from agents.services.errors import InvalidInput
+from agents.services.events import emit_event
 from agents.services.passages import split
 from agents.services.terms import Query, parse_query, terms_of
 from tools.text import clean_text
@@ -65,6 +66,7 @@ def add_document(
         with transaction.atomic():
             document.save(force_insert=True)
             Passage.objects.bulk_create(_passages(document), batch_size=_ROWS_AT_ONCE)
+            _tell_of(document)
     except IntegrityError:
         # Somebody added the same text at the same time; theirs is as good.
         return known.get()
@@ -111,6 +113,20 @@ def find_passages(workspace_id: int, query: str, limit: int) -> list[FoundPassag
         )
         for passage in search_documents(workspace=workspace_id, query=query, limit=limit)
     ]
+
+
+def _tell_of(document: Document) -> None:
+    """Make the new document an event. Its text stays where it is; whoever wants it reads the document."""
+    data = {
+        "document": document.pk,
+        "title": document.title,
+        "url": document.url,
+        "media_type": document.media_type,
+        "size": document.size,
+        "by": document.created_by.get_username() if document.created_by else None,
+    }
+    # What a document says, its title too, may be by anybody: as what a search of documents finds.
+    emit_event(document.workspace, "document.added", data, source="documents", tainted=True)
 
 
 def _weights(workspace_id: int, frequencies: Mapping[str, int]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""What each worker process does beside its runs: firing schedules, looking where watchers look."""
+"""What each worker process does beside its runs: firing schedules, looking where watchers look, taking files in."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import asyncio
 from datetime import UTC, datetime
 
 import structlog
+from django.conf import settings
 
 from agents.queue.background import Desk, Duty
 from agents.services.firing import fire_due
+from agents.services.inbox_folder import InboxFolder
 from agents.services.watching import LOOK_SECONDS, Task, give_back, keep_failure, keep_look, take_due
 from agents.triggers.looks.base import BadTarget, Surroundings
 from agents.triggers.looks.looking import look
@@ -18,6 +20,8 @@ from tools.http import outbound
 LONGEST_REST = 1.0
 """Seconds after which a duty looks by itself: nobody has to be told, but who is told is sooner."""
 LOOKS_AT_ONCE = 20
+INBOX_SECONDS = 2.0
+"""Between two looks into the inbox folder: a file that is the same at both has come to rest."""
 
 log = structlog.get_logger(__name__)
 
@@ -73,9 +77,18 @@ async def carry_out(desk: Desk, task: Task) -> None:
         await desk.call(keep_look, task, found)
 
 
+async def take_in(desk: Desk) -> None:
+    """Take in what is put into the inbox folder."""
+    inbox = InboxFolder()
+    while True:
+        await desk.call(inbox.look)
+        await asyncio.sleep(INBOX_SECONDS)
+
+
 def duties() -> dict[str, Duty]:
     """Give the duties by name."""
-    return {"schedules": fire_schedules, "watchers": look_around}
+    inbox: dict[str, Duty] = {"inbox": take_in} if settings.INBOX_FOLDER else {}
+    return {"schedules": fire_schedules, "watchers": look_around, **inbox}
 
 
 def _rest(next_in: float | None) -> float:

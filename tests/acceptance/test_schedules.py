@@ -1,4 +1,4 @@
-"""Schedules and watchers in real worker processes that are killed again and again."""
+"""Schedules, watchers and the inbox folder in real worker processes that are killed again and again."""
 
 from __future__ import annotations
 
@@ -78,15 +78,22 @@ def test_each_second_fires_once_although_workers_are_killed(instance: Instance) 
     tick = {"name": "tick", "timing": "cron", "cron": "* * * * * *", "catch_up": "all", "catch_up_limit": 100}
     made = api.post("schedules", json=tick)
     assert made.status_code == 201, made.text
-    cluster = instance.start_worker(WORKERS="2", ALLOWED_NETWORKS="127.0.0.0/8")
+    inbox = instance.directory / "inbox" / "default"
+    inbox.mkdir(parents=True)
+    cluster = instance.start_worker(WORKERS="2", ALLOWED_NETWORKS="127.0.0.0/8", INBOX_FOLDER=str(inbox.parent))
     wait_until(lambda: len(times(instance)) > 1, 60.0, "the first firings")
     killed: set[int] = set()
-    for _ in range(KILLS):
+    for number in range(KILLS):
+        (inbox / f"{number}.txt").write_text(f"Text {number}.")
         killed |= set(kill_workers(instance, cluster))
         wait_until(partial(has_more_than, instance, len(times(instance)) + 1), 60.0, "firings after a kill")
     assert len(killed) >= KILLS
     fired = times(instance)
     assert fired == [fired[0] + timedelta(seconds=number) for number in range(len(fired))]
+
+    received = "SELECT count(*), count(DISTINCT event_id) FROM agents_event WHERE name = 'file.received'"
+    wait_until(lambda: rows(instance, received) == [(KILLS, KILLS)], 20.0, "the files")
+    assert [path.name for path in inbox.iterdir()] == ["taken"]
 
     watcher: dict[str, Any] = {"name": "page", "timing": "interval", "seconds": 3600, "kind": "url"}
     watcher["target"] = {"url": f"http://127.0.0.1:{server.server_address[1]}/"}

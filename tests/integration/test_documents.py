@@ -12,7 +12,7 @@ from django.db import connection, connections
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agents.models import Document, Passage, Workspace
+from agents.models import Document, Event, Passage, Workspace
 from agents.services import documents
 from agents.services.documents import add_document, find_passages, remove_document, search_documents
 from agents.services.errors import InvalidInput
@@ -53,6 +53,26 @@ def test_passages_are_verbatim_parts_of_their_document(workspace: Workspace) -> 
     assert [passage.number for passage in passages] == list(range(1, len(passages) + 1))
     for passage in passages:
         assert document.text[passage.start : passage.end] == passage.text
+
+
+def test_a_new_document_is_an_event_and_the_same_text_is_none(workspace: Workspace) -> None:
+    document = add(workspace, "Terms of sale", REFUNDS, url="https://example.org/terms")
+    add(workspace, "Terms once more", REFUNDS)
+    event = Event.objects.get()
+    assert (event.workspace, event.name, event.source, event.tainted) == (
+        workspace,
+        "document.added",
+        "documents",
+        True,
+    )
+    assert event.data == {
+        "document": document.pk,
+        "title": "Terms of sale",
+        "url": "https://example.org/terms",
+        "media_type": "text/plain",
+        "size": document.size,
+        "by": None,
+    }
 
 
 def test_a_goal_in_plain_words_finds_the_passage(workspace: Workspace) -> None:
