@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings
@@ -19,14 +18,8 @@ class AgentsConfig(AppConfig):
         """Bind the ports, and load the workflows: the built-in ones and those of the operator's modules."""
         # Not at the top: these modules need the tables, which are there only now.
         import_module("agents.queue.worker_process").bind_ports(import_module("agents.ports").make_ports)
-        import_module("agents.queue.worker_process").bind_duties(_duties)
         import_module("agents.workflows").load_builtin()
         for module in settings.WORKFLOW_MODULES:
             import_module(module)
         if settings.EVENT_MODELS:
             import_module("agents.services.sources").connect(settings.EVENT_MODELS)
-
-
-def _duties() -> Any:
-    # Loaded in workers only: looking at the outside takes libraries that nobody else needs.
-    return import_module("agents.services.duties").duties()

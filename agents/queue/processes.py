@@ -51,14 +51,14 @@ def worker(task_queue: Channel, result_queue: Channel, timer: TaskTimer, timeout
             raise SystemExit(0)
 
     signal.signal(signal.SIGTERM, stop)
-    if stock.Conf.CLUSTER_NAME == "runs":
-        worker_process.start()
+    driver = worker_process.start() if stock.Conf.CLUSTER_NAME == "runs" else None
     try:
         insist("worker", partial(deliveries.give_back, timer.lost))
         _stock_worker(Inbox(task_queue, timer), result_queue, timer, timeout)
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        worker_process.stop()
+        if driver is not None:
+            driver.stop()
 
 
 def pusher(task_queue: Channel, event: Any, broker: Any, beating: Pulse) -> None:

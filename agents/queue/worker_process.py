@@ -21,7 +21,6 @@ from agents.engine.journal.opening import open_store
 from agents.engine.marks import Marks, MarksFile
 from agents.engine.ports import Ports
 from agents.engine.worker_settings import WorkerSettings
-from agents.queue.background import Background, Duty
 from tools import threads
 
 logger = logging.getLogger(__name__)
@@ -36,8 +35,6 @@ SWITCH_INTERVAL = 0.001
 
 _current: DriverThread | None = None
 _make_ports: Callable[[], Ports] | None = None
-_background: Background | None = None
-_duties: Callable[[], dict[str, Duty]] = dict
 
 
 def worker_settings() -> WorkerSettings:
@@ -63,12 +60,6 @@ def bind_ports(make: Callable[[], Ports]) -> None:
     """Say how the ports of a worker process are made; called once, when Django starts."""
     global _make_ports
     _make_ports = make
-
-
-def bind_duties(duties: Callable[[], dict[str, Duty]]) -> None:
-    """Say what a worker process does beside its runs; called once, when Django starts."""
-    global _duties
-    _duties = duties
 
 
 def make_ports() -> Ports:
@@ -157,26 +148,14 @@ class DriverThread:
 
 
 def start() -> DriverThread:
-    """Start this process's driver, and what it does beside."""
-    global _current, _background
+    """Start this process's driver."""
+    global _current
     _current = DriverThread()
     _current.start()
-    _background = Background(_duties(), patience=worker_settings().lease / 2)
-    _background.start()
     return _current
 
 
-def stop() -> None:
-    """Drain; returns when runs and duties are given back."""
-    if _background is not None:
-        _background.stop()
-    if _current is not None:
-        _current.stop()
-
-
 def poke() -> None:
-    """Wake this process's driver, if it has one, and its duties."""
+    """Wake this process's driver, if it has one."""
     if _current is not None:
         _current.poke()
-    if _background is not None:
-        _background.poke()

@@ -16,6 +16,7 @@ from agents.models import Agent, Overlap, Schedule, Timed, TimingKind, Workspace
 from agents.services.errors import Conflict, InvalidInput
 from agents.services.runs import PRIORITIES, input_text
 from agents.triggers.cron import BadTiming
+from agents.triggers.inputs import BadTemplate, check_template
 from agents.triggers.schedules import Timing, next_due, upcoming
 
 MAX_NAME = 50
@@ -92,6 +93,10 @@ class Wanted:
 
     def _checked_input(self) -> JSON:
         input_text(self.input)
+        try:
+            check_template(self.input)
+        except BadTemplate as error:
+            raise InvalidInput(str(error), "input") from error
         return self.input
 
 

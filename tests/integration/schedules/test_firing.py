@@ -11,8 +11,9 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from agents.models import Event, Schedule, Subscription, Workspace
+from agents.models import Event, Match, Run, Schedule, Subscription, Workspace
 from agents.services import firing, schedules
+from agents.services.dispatching import Dispatcher
 from agents.services.errors import Conflict, InvalidInput, NotAllowed
 from agents.services.firing import fire_due
 from agents.triggers.schedules import plan as whole_plan
@@ -199,6 +200,21 @@ def test_fired_by_hand_it_keeps_its_times(workspace: Workspace) -> None:
     assert due_of(schedule) == first
 
 
+def test_its_event_starts_its_agent_with_its_input_one_at_a_time(workspace: Workspace) -> None:
+    make_agent(workspace, "helper")
+    schedule = make_schedule(workspace, agent="helper", input={"goal": "Read what was new at {{ data.due_at }}"})
+    dispatch = Dispatcher()
+    first = due_of(schedule)
+    for number in range(2):
+        fire_at(first + number * HOUR)
+        dispatch()
+    run = Run.objects.get()
+    assert (run.agent_version.agent.name, run.source) == ("helper", "event")  # type: ignore[union-attr]  # it has one
+    assert run.input == {"goal": f"Read what was new at {first:%Y-%m-%dT%H:%M:%SZ}"}
+    # The second came while the first was at work, and is skipped with a reason.
+    assert list(Match.objects.order_by("id").values_list("status", flat=True)) == ["started", "skipped"]
+
+
 def test_its_subscription_is_kept_in_step(workspace: Workspace) -> None:
     for name in ("helper", "other"):
         make_agent(workspace, name)
@@ -251,6 +267,7 @@ def test_a_change_of_anything_else_keeps_the_next_time(workspace: Workspace) -> 
         ("x", {"priority": 11}, "priority"),
         ("x", {"note": "n" * 201}, "note"),
         ("x", {"input": {"goal": "g" * 1_000_001}}, "input"),
+        ("x", {"input": {"goal": "{{ nonsense }}"}}, "input"),
     ],
 )
 def test_what_is_no_schedule_is_refused(workspace: Workspace, name: str, wanted: dict[str, Any], field: str) -> None:

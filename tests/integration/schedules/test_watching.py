@@ -14,9 +14,8 @@ import pytest
 from django.test import override_settings
 
 from agents.models import Event, Watcher, Workspace
-from agents.queue.background import Desk
 from agents.services import watchers
-from agents.services.duties import carry_out
+from agents.services.duties import Observer
 from agents.services.errors import Conflict
 from agents.services.watching import FIRST_PAUSE, LEASE, Task, give_back, keep_failure, keep_look, take_due
 from agents.triggers.looks.base import Change, Look
@@ -250,9 +249,9 @@ def test_a_mistake_of_ours_is_said_and_harms_no_other(workspace: Workspace, monk
 
 
 async def _carry_out(task: Task) -> None:
-    desk = Desk("watchers", patience=5.0)
+    observer = Observer(patience=5.0)
     try:
-        await carry_out(desk, task)
+        await observer.look(task)
     finally:
         await outbound().aclose()
-        desk.close()
+        await observer.aclose()
