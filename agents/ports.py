@@ -14,6 +14,7 @@ from agents.services.artifacts import RunFiles
 from agents.services.dispatching import Dispatcher
 from agents.services.documents import find_passages
 from agents.services.duties import duties
+from agents.services.listening import Listeners
 from agents.services.policies import approval_policy
 from agents.services.providers import known_providers
 from agents.services.vectors import find_alike
@@ -43,5 +44,6 @@ def make_ports() -> Ports:
         partials=DatabasePartials(),
         artifacts=artifacts,
         processes=call_message,
+        events=Listeners(),
         beside={"webhooks": deliver_forever, "events": in_rounds(Dispatcher()), **duties()},
     )

@@ -14,10 +14,10 @@ its n-th committed batch, `crash_when` as soon as a condition holds, and lets it
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor as FutureExecutor
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -25,12 +25,13 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from agents.engine.asking import Verdict, answer_name, answer_token
-from agents.engine.canonical import JSON, decode, encode
+from agents.engine.canonical import JSON, decode, encode, recorded
 from agents.engine.caps import NOTHING, Caps
 from agents.engine.clock import ManualClock
 from agents.engine.context import Context
 from agents.engine.errors import Permanent, UnknownWorkflow
 from agents.engine.execution import Execution
+from agents.engine.happening_records import Happening, Listening, told_name, told_token
 from agents.engine.journal.journal import Journal, Lease
 from agents.engine.journal.memory import MemoryRun, MemoryStore
 from agents.engine.journal.transitions import wake
@@ -56,7 +57,9 @@ from agents.engine.records import (
 )
 from agents.engine.registry import WorkflowFunction, find_workflow, known_workflows
 from agents.engine.starts import Starts
+from agents.matching import matches
 from agents.scripted import MemoryArtifacts, NoPartials, ScriptedModel, ScriptedTools
+from agents.triggers.patterns import fits
 
 __all__ = ["ScriptedModel", "ScriptedTools", "TestAgent", "TestRun", "WorkflowTest"]
 
@@ -138,6 +141,9 @@ class WorkflowTest:
         self.replays = 0
         self._living: dict[UUID, Execution] = {}
         self._functions: dict[str, WorkflowFunction] = {}
+        self._unheard: list[Happening] = []
+        self._listening: dict[tuple[UUID, str], Listening] = {}
+        self._told: set[tuple[UUID, str]] = set()
         self._crash_after = 0
         self._crash_when: Callable[[], bool] | None = None
 
@@ -198,6 +204,17 @@ class WorkflowTest:
         data = {**value, "verdict": verdict, "comment": comment, "by": "tester"}
         self.tell(run_id, answer_name(key), data, token=answer_token(approval.id))
 
+    def send_event(self, name: str, data: JSON = None, *, tainted: bool = False) -> None:
+        """Let an event come, for the runs that wait for it now or will do so later."""
+        event = Happening(len(self._unheard) + 1, name, recorded(data), "test", self.clock.now(), tainted)
+        self._unheard.append(event)
+        self._offer(event, self.store.runs.keys())
+
+    @property
+    def emitted(self) -> list[tuple[str, JSON]]:
+        """The events that runs have told of."""
+        return [(event.name, decode(event.data)) for event in self.store.emitted]
+
     @property
     def clock(self) -> ManualClock:
         """The clock that this test moves."""
@@ -229,6 +246,31 @@ class WorkflowTest:
         row = self.store.runs[UUID(run_id)].row
         if row.status not in ENDED:
             row.wanted = "cancel"
+
+    async def listen(self, wanted: Listening) -> bool:
+        if (wanted.run_id, wanted.key) not in self._told:
+            self._listening[wanted.run_id, wanted.key] = wanted
+        return any(self._offer(event, {wanted.run_id}) for event in self._unheard)
+
+    async def unlisten(self, wanted: Listening) -> None:
+        self._listening.pop((wanted.run_id, wanted.key), None)
+
+    def _offer(self, event: Happening, runs: Collection[UUID]) -> bool:
+        """Hand an event to the first wait of each of these runs that it fits; tells whether there was one."""
+        fitting = [
+            one
+            for one in self._listening.values()
+            if one.run_id in runs and fits(event.name, one.pattern) and matches(one.match or {}, event.data)
+        ]
+        told = {one.run_id: one for one in reversed(fitting) if told_token(event.id) not in self._tokens(one.run_id)}
+        for one in told.values():
+            del self._listening[one.run_id, one.key]
+            self._told.add((one.run_id, one.key))
+            self.tell(one.run_id, told_name(one.key), asdict(event), token=told_token(event.id))
+        return bool(told)
+
+    def _tokens(self, run_id: UUID) -> set[str]:
+        return self.store.runs[run_id].tokens
 
     async def is_called(self, token: UUID) -> bool:
         return token in self.store.calls

@@ -54,6 +54,8 @@ SLOTS = env.int("SLOTS", default=500)
 LEASE_SECONDS = env.float("LEASE_SECONDS", default=8.0)
 HEARTBEAT_SECONDS = env.float("HEARTBEAT_SECONDS", default=2.0)
 GRACE_SECONDS = env.float("GRACE_SECONDS", default=20.0)
+# For how many days events and their delivery log are kept.
+EVENT_DAYS = env.int("EVENT_DAYS", default=30)
 WORKFLOW_MODULES: list[str] = env.list("WORKFLOW_MODULES", default=[])
 TOOL_MODULES: list[str] = env.list("TOOL_MODULES", default=[])
 # Memory that a tool with a process of its own may take, in MB, unless it declares another figure.

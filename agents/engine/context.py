@@ -12,7 +12,7 @@ from uuid import UUID, uuid5
 
 from pydantic import BaseModel
 
-from agents.engine import branching, subagents, subruns, thinking, windows
+from agents.engine import branching, happenings, subagents, subruns, thinking, windows
 from agents.engine.artifacts import keep_file
 from agents.engine.asking import (
     LASTS,
@@ -28,6 +28,7 @@ from agents.engine.calling import call_tool
 from agents.engine.canonical import JSON, decode, digest, encode
 from agents.engine.conversation import Conversation
 from agents.engine.errors import ForeignTask, Sealed, StepFailed
+from agents.engine.happening_records import Happening
 from agents.engine.messages import Message, Reply, Summary, ToolCall, ToolResult
 from agents.engine.outputs import Output
 from agents.engine.plans import Attempt, Plan
@@ -255,6 +256,22 @@ class Context:
         key = scope.next_key("ask")
         asked = question_of("ask", question, form or {"type": "string", "minLength": 1}, why=why, lasts=lasts)
         return answer_of(await ask_person(self._x, scope, key, asked, check_by(form)), key, form)
+
+    # -- events --------------------------------------------------------------------------------------------------
+
+    async def wait_event(
+        self, name: str, match: Mapping[str, Any] | None = None, *, timeout: float | None = None
+    ) -> Happening | None:
+        """Wait for an event by its name, or by a beginning as in `order.*`; None if none comes within `timeout` s.
+
+        `match` is a condition on its data, as {"path": "order", "equals": 17}. What came since the run was created
+        counts too; each event is handed to a run once. Signals to this run are such events.
+        """
+        return await happenings.wait_event(self._x, self._enter("wait_event"), name, match, timeout)
+
+    async def emit_event(self, name: str, data: JSON = None) -> None:
+        """Tell of an event, once: it starts and wakes whoever wants it."""
+        await happenings.emit_event(self._x, self._enter("emit_event"), name, data)
 
     # -- sub-runs, time, records ---------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
 from agents.engine.clock import Clock
+from agents.engine.happening_records import Listening
 from agents.engine.ledger import Ledger
 from agents.engine.marks import Marks
 from agents.engine.ports import Ports, SubAgent
@@ -50,6 +51,14 @@ class Host(Protocol):
 
     def cancel_child(self, run_id: str) -> None:
         """Cancel a sub-run that nobody waits for any more."""
+        ...
+
+    async def listen(self, wanted: Listening) -> bool:
+        """Have the run told of an event that fits, also one that came before; True if it was told just now."""
+        ...
+
+    async def unlisten(self, wanted: Listening) -> None:
+        """Have the run told of no more events for this wait."""
         ...
 
     async def is_called(self, token: UUID) -> bool:

@@ -12,6 +12,7 @@ from uuid import UUID
 from agents.engine import control, process_calls
 from agents.engine.clock import Clock
 from agents.engine.directory import describe_agents, resolve_target
+from agents.engine.happening_records import Listening
 from agents.engine.journal.journal import Journal
 from agents.engine.ledger import Ledger
 from agents.engine.marks import Marks
@@ -71,6 +72,12 @@ class WorkerHost:
 
     def cancel_child(self, run_id: str) -> None:
         self._spawn(self._threads.chore(lambda: control.cancel(UUID(run_id), by="its parent")))
+
+    async def listen(self, wanted: Listening) -> bool:
+        return await self._threads.chore(self.ports.events.listen, wanted)
+
+    async def unlisten(self, wanted: Listening) -> None:
+        await self._threads.chore(self.ports.events.unlisten, wanted)
 
     async def is_called(self, token: UUID) -> bool:
         return await self._threads.chore(process_calls.is_open, token)

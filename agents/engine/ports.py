@@ -11,6 +11,7 @@ from uuid import UUID
 from agents.engine.beside import SideLoop
 from agents.engine.canonical import JSON
 from agents.engine.errors import Permanent
+from agents.engine.happening_records import Listening
 from agents.engine.messages import Message, Reply, ToolResult, Usage
 from agents.engine.retry import Retry
 
@@ -240,6 +241,31 @@ class ArtifactStore(Protocol):
         ...
 
 
+class EventPort(Protocol):
+    """Where events are kept until the runs that wait for them are told. Called in a thread."""
+
+    def listen(self, wanted: Listening) -> bool:
+        """Register a wait; hand over the first event that came before and fits. True if there was one.
+
+        A wait that is registered, or was told already, stays as it is.
+        """
+        ...
+
+    def unlisten(self, wanted: Listening) -> None:
+        """Forget a wait: from the return on the run is not told of events for it."""
+        ...
+
+
+class NoEvents:
+    """Stands where nobody keeps events: none ever comes."""
+
+    def listen(self, wanted: Listening) -> bool:
+        return False
+
+    def unlisten(self, wanted: Listening) -> None:
+        """Nobody was listened to."""
+
+
 CallMessage = Callable[[UUID, float], str]
 """Makes the task that executes the call of a token within so many seconds, as the queue of such tasks carries it."""
 
@@ -256,4 +282,5 @@ class Ports:
     partials: PartialSink
     artifacts: ArtifactStore
     processes: CallMessage | None = None
+    events: EventPort = field(default_factory=NoEvents)
     beside: Mapping[str, SideLoop] = field(default_factory=dict)

@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from uuid import UUID
 
 from agents.engine.call_records import CallsChange
+from agents.engine.happening_records import EmittedRecord
 from agents.engine.trust_records import TrustChange
 
 Status = Literal["queued", "running", "waiting", "succeeded", "failed", "cancelled"]
@@ -283,6 +284,7 @@ class Change:
     consumed: list[int] = field(default_factory=list)
     superseded: list[str] = field(default_factory=list)
     streamed: list[str] = field(default_factory=list)
+    emitted: list[EmittedRecord] = field(default_factory=list)
     trust: TrustChange | None = None
     calls: CallsChange | None = None
     ending: Ending | None = None
@@ -291,7 +293,7 @@ class Change:
         """Take over what came later for the same run."""
         for key, step in newer.steps.items():
             self.steps[key] = step
-        for name in ("events", "children", "artifacts", "larges", "consumed", "superseded", "streamed"):
+        for name in ("events", "children", "artifacts", "larges", "consumed", "superseded", "streamed", "emitted"):
             getattr(self, name).extend(getattr(newer, name))
         if newer.trust is not None:
             self.trust = newer.trust.after(self.trust)

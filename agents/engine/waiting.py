@@ -66,6 +66,13 @@ class Waiting:
         received: MessageRecord = await self._wait(name, wait, join)
         return received
 
+    async def message_until(self, name: str, wait: WaitRecord) -> MessageRecord | None:
+        """Wait for a message of this name until the wait's time has come; None if it has."""
+        if (early := self.early(name)) is not None:
+            return early
+        received: MessageRecord | None = await self._wait(name, wait)
+        return received
+
     async def messages(self, prefix: str, tokens: Mapping[str, str], wait: WaitRecord) -> list[MessageRecord]:
         """Wait until a message with its token has come for each name, all below one prefix; give all that came."""
         collecting = Collecting(wait, dict(tokens), asyncio.get_running_loop().create_future())

@@ -11,9 +11,10 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Exists, Min, OuterRef
 
@@ -21,7 +22,9 @@ from agents.engine.beside import Round
 from agents.engine.database_clock import database_now
 from agents.engine.outages import DATABASE_ERRORS
 from agents.models import ACTIVE, Event, Flow, Match, MatchStatus, Run, Subscription, SubscriptionState
+from agents.services.event_log import forget_events
 from agents.services.launching import Launched, advance_line, cancel_runs, fits, launch
+from agents.services.listening import forget_ended, tell_listeners
 from agents.triggers.outbox import enqueue_deliveries
 from agents.triggers.patterns import patterns_of
 
@@ -32,6 +35,8 @@ LOCK_CLASS = 0x6576
 
 LOOK_AT_ENDS = 1.0
 """Seconds between two looks at the runs whose end held events wait for."""
+
+TIDY_EVERY = 60.0
 
 log = structlog.get_logger(__name__)
 
@@ -49,9 +54,12 @@ class Dispatcher:
 
     def __init__(self) -> None:
         self._look_at_ends_at = 0.0
+        # Not at once: workers that start together would all begin with it.
+        self._tidy_at = time.monotonic() + TIDY_EVERY
 
     def __call__(self) -> Round:
         """Dispatch all events that are there and let held ones go on; tells when the next held one is due."""
+        self._tidy()
         ended = self._lines_whose_run_ended()
         if not ended and not _has_work():
             return Round(next_due=_next_due())
@@ -62,6 +70,14 @@ class Dispatcher:
             if all(one is None or one.is_all for one in done):
                 break
         return Round(has_started, _next_due())
+
+    def _tidy(self) -> None:
+        """Forget, once a minute, what is too old or of no use any more."""
+        if time.monotonic() < self._tidy_at:
+            return
+        self._tidy_at = time.monotonic() + TIDY_EVERY
+        forget_ended()
+        forget_events(database_now() - timedelta(days=settings.EVENT_DAYS))
 
     def _lines_whose_run_ended(self) -> list[int]:
         """Make the lines due that waited for the end of a run which has ended. Looks once a second."""
@@ -108,17 +124,19 @@ def _workspaces() -> list[int]:
 def _dispatch_some(workspace_id: int) -> _Done | None:
     """Dispatch some events of a workspace, in their order; None if another worker is at it."""
     done = _Done()
+    # In transactions of their own, each of which locks one run: told twice, a run hears it once.
+    found = _undispatched(workspace_id)
+    done.launched.runs += tell_listeners(workspace_id, found)
     with transaction.atomic():
         if not _take(workspace_id):
             return None
         now = database_now()
         done.is_all = _advance_lines(workspace_id, now, done.launched)
-        events = list(
-            Event.objects.filter(workspace=workspace_id, dispatched_at__isnull=True)
-            .select_related("workspace")
-            .order_by("id")[:AT_ONCE]
-        )
-        done.is_all &= len(events) < AT_ONCE
+        # Those that came meanwhile have not met the runs that wait; another worker may have been faster with others.
+        told = [event.pk for event in found]
+        left = Event.objects.filter(pk__in=told, dispatched_at__isnull=True).select_related("workspace")
+        events = list(left.order_by("id"))
+        done.is_all &= len(found) < AT_ONCE
         if events:
             _deepen(events)
             _meet(events, now, done.launched)
@@ -126,6 +144,11 @@ def _dispatch_some(workspace_id: int) -> _Done | None:
             Event.objects.filter(pk__in=[event.pk for event in events]).update(dispatched_at=now)
     cancel_runs(done.launched)
     return done
+
+
+def _undispatched(workspace_id: int) -> list[Event]:
+    waiting = Event.objects.filter(workspace=workspace_id, dispatched_at__isnull=True)
+    return list(waiting.select_related("workspace").order_by("id")[:AT_ONCE])
 
 
 def _take(workspace_id: int) -> bool:

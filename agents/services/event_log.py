@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
-from agents.models import Event, User, Workspace
+from agents.models import Event, Flow, Match, MatchStatus, User, Workspace
 from agents.services.errors import InvalidInput, NotFound
 from agents.services.events import NewEvent, emit_events
+from agents.triggers.flow import MAX_SECONDS
 from agents.triggers.patterns import ANY, fault_of_pattern
 
 MAX_REPLAYED = 1_000
+FORGOTTEN_AT_ONCE = 5_000
 
 log = structlog.get_logger(__name__)
 
@@ -80,6 +82,25 @@ def replay_events(workspace: Workspace, wanted: EventFilter, *, by: User | None)
     again = emit_events(workspace, [_again(event) for event in reversed(events)])
     log.info("events_replayed", count=len(again), by=by.get_username() if by else "operator")
     return again
+
+
+def forget_events(before: datetime) -> int:
+    """Remove events that came before a time, with their delivery log, some at a time; gives how many.
+
+    Those that are not dispatched yet, or held back by flow control, stay.
+    """
+    is_held = Exists(Match.objects.filter(event=OuterRef("pk"), status=MatchStatus.HELD))
+    old = Event.objects.filter(~is_held, received_at__lt=before, dispatched_at__isnull=False)
+    found = list(old.order_by("received_at").values_list("pk", flat=True)[:FORGOTTEN_AT_ONCE])
+    if found:
+        with transaction.atomic():
+            Event.objects.filter(replay_of__in=found).update(replay_of=None)
+            Match.objects.filter(event__in=found).delete()
+            Event.objects.filter(pk__in=found).delete()
+    # What flow control remembers of a key is of no use after the longest time that it may count.
+    gone = before - timedelta(seconds=MAX_SECONDS)
+    Flow.objects.filter(touched_at__lt=gone, due_at__isnull=True, waits_for__isnull=True).delete()
+    return len(found)
 
 
 def _again(event: Event) -> NewEvent:

@@ -248,6 +248,9 @@ class Tables(BatchWriter):
     def write_calls(self, changes: Sequence[tuple[JournalChange, CallsChange]], now: datetime) -> None:
         """Nothing in the model has a process of its own."""
 
+    def write_emitted(self, changes: Sequence[JournalChange]) -> None:
+        """Nothing in the model tells of events."""
+
     def insert_events(self, events: Sequence[tuple[UUID, int, EventRecord]]) -> None:
         counts: dict[UUID, int] = {}
         for id, number, _ in events:

@@ -12,6 +12,7 @@ from uuid import UUID
 from agents.engine.call_records import CallRecord, CallsChange
 from agents.engine.canonical import encode
 from agents.engine.caps import Amounts
+from agents.engine.happening_records import EmittedRecord
 from agents.engine.journal.store import NewRun, Store
 from agents.engine.records import (
     STARTING_RUNS,
@@ -62,6 +63,8 @@ class MemoryStore(Store):
         self.batches: dict[int, int] = {}
         self.calls: dict[UUID, CallRecord] = {}
         """The calls that wait for a process, by their tokens. Nobody here starts one: a test says what comes of it."""
+        self.emitted: list[EmittedRecord] = []
+        """The events that runs have told of. Nothing comes of them here."""
         self._tag = 0
         self._message_id = 0
 
@@ -138,6 +141,10 @@ class MemoryStore(Store):
             self.calls |= {call.id: call for call in change.new}
             for token in change.dropped:
                 self.calls.pop(token, None)
+
+    def write_emitted(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            self.emitted += change.emitted
 
     def insert_events(self, events: Sequence[tuple[UUID, int, EventRecord]]) -> None:
         for run_id, number, event in events:

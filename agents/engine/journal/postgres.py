@@ -181,6 +181,10 @@ class PostgresStore(Store):
         if dropped := [id for _, calls in changes for id in calls.dropped]:
             execute(sql.DROP_CALLS, (dropped,))
 
+    def write_emitted(self, changes: Sequence[Change]) -> None:
+        rows = [(c.workspace_id, c.run_id, *event) for c in changes for event in c.emitted]
+        self.connection.execute(sql.INSERT_EMITTED, (_json(sql.EMITTED_COLUMNS, rows),))
+
     def insert_events(self, events: Sequence[tuple[UUID, int, EventRecord]]) -> None:
         rows = [(run_id, number, event.kind, event.at, event.data) for run_id, number, event in events]
         self.connection.execute(sql.INSERT_EVENTS, (_json(sql.EVENT_COLUMNS, rows),))

@@ -109,6 +109,15 @@ CALL = {
     "queued_at": "timestamptz",
 }
 EVENT_COLUMNS = {"run_id": "uuid", "number": "int", "kind": "text", "at": "timestamptz", "data": "text"}
+EMITTED_COLUMNS = {
+    "workspace_id": "bigint",
+    "cause_id": "uuid",
+    "name": "text",
+    "data": "text",
+    "source": "text",
+    "occurred_at": "timestamptz",
+    "tainted": "boolean",
+}
 WAIT_COLUMNS = {
     "run_id": "uuid",
     "kind": "text",
@@ -165,6 +174,7 @@ UPDATE_STEPS = _update(
     "t.run_id = v.run_id AND t.key = v.key AND NOT t.superseded",
 )
 INSERT_EVENTS = _insert("agents_runevent", EVENT_COLUMNS)
+INSERT_EMITTED = _insert("agents_event", EMITTED_COLUMNS)
 INSERT_ARTIFACTS = _insert("agents_artifact", {"workspace_id": "bigint", "run_id": "uuid", **ARTIFACT})
 INSERT_APPROVALS = _insert(
     "agents_approval",

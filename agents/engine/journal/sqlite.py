@@ -206,6 +206,13 @@ class SqliteStore(Store):
         run(sql.INSERT_TASKS, [(call.message, stamp(now)) for _, call in new])
         run(sql.DROP_CALLS, [(id.hex,) for _, calls in changes for id in calls.dropped])
 
+    def write_emitted(self, changes: Sequence[Change]) -> None:
+        rows = [(c.workspace_id, c.run_id.hex, event) for c in changes for event in c.emitted]
+        self.connection.executemany(
+            sql.INSERT_EMITTED,
+            [(place, run, e.name, e.data, e.source, stamp(e.occurred_at), e.tainted) for place, run, e in rows],
+        )
+
     def insert_events(self, events: Sequence[tuple[UUID, int, EventRecord]]) -> None:
         sql.INSERT_EVENTS.write(
             self.connection,

@@ -88,6 +88,9 @@ INSERT_RUNS = Bulk(
     "(?,?,?,?,?,?,?,?,'queued','','',?,?,?,0,0,1,0,0,0,0,'run','[]','','',?,?,?,?,?)",
 )
 INSERT_EVENTS = Bulk("INSERT INTO agents_runevent (run_id, number, kind, at, data)", "(?,?,?,?,?)")
+INSERT_EMITTED = (
+    "INSERT INTO agents_event (workspace_id, cause_id, name, data, source, occurred_at, tainted) VALUES (?,?,?,?,?,?,?)"
+)
 INSERT_WAITS = Bulk(
     "INSERT INTO agents_wait (run_id, kind, key, name, due_at, needed, data, created_at)", "(?,?,?,?,?,?,?,?)"
 )

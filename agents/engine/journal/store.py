@@ -253,6 +253,9 @@ class BatchWriter(ABC):
         if calls := [(change, change.calls) for change in writes.changes if change.calls is not None]:
             self.write_calls(calls, now)
             writes.has_news = True
+        if emitted := [change for change in writes.changes if change.emitted]:
+            self.write_emitted(emitted)
+            writes.has_news = True
         if writes.events:
             self.insert_events(writes.events)
         if writes.messages:
@@ -287,6 +290,10 @@ class BatchWriter(ABC):
     @abstractmethod
     def write_calls(self, changes: Sequence[tuple[Change, CallsChange]], now: datetime) -> None:
         """Queue calls that have a process of their own, each with its task; drop those that nobody waits for."""
+
+    @abstractmethod
+    def write_emitted(self, changes: Sequence[Change]) -> None:
+        """Write the events that runs tell of; they are dispatched like any other."""
 
     @abstractmethod
     def insert_events(self, events: Sequence[tuple[UUID, int, EventRecord]]) -> None: ...

@@ -5,7 +5,7 @@ Models are imported where they are used: this file is read before Django is set 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +14,7 @@ from django.test import Client
 if TYPE_CHECKING:
     from agents.engine.beside import Round
     from agents.models import Agent, Subscription, Workspace
+    from tests.driving import RunningDriver
 
 
 @pytest.fixture
@@ -58,3 +59,35 @@ def dispatch(db: None) -> Callable[[], Round]:
     from agents.services.dispatching import Dispatcher
 
     return Dispatcher()
+
+
+@pytest.fixture
+def _own_workflows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workflows that a test registers are gone after it."""
+    from agents.engine import registry
+
+    monkeypatch.setattr(registry, "_workflows", dict(registry._workflows))
+
+
+@pytest.fixture
+def driver(transactional_db: None, _own_workflows: None) -> Iterator[RunningDriver]:
+    """A real driver that dispatches events beside its runs, as each worker does."""
+    from agents.engine.beside import in_rounds
+    from agents.engine.ports import Ports
+    from agents.engine.worker_settings import WorkerSettings
+    from agents.services.dispatching import Dispatcher
+    from agents.services.listening import Listeners
+    from agents.testing import ScriptedModel, ScriptedTools
+    from tests.driving import QUICK, Artifacts, Partials, RunningDriver
+
+    ports = Ports(
+        ScriptedModel(),
+        ScriptedTools(),
+        Partials(),
+        Artifacts(),
+        events=Listeners(),
+        beside={"events": in_rounds(Dispatcher(), every=0.05, gap=0.01)},
+    )
+    running = RunningDriver(ports, WorkerSettings(**QUICK))
+    yield running
+    running.stop()

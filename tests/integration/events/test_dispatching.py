@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from agents.engine.beside import Round
 from agents.models import (
@@ -21,7 +23,7 @@ from agents.models import (
     SubscriptionState,
     Workspace,
 )
-from agents.services import launching
+from agents.services import event_log, launching
 from agents.services.dispatching import LOCK_CLASS, Dispatcher
 from agents.services.events import NewEvent, emit_event, emit_events, send_signal
 from agents.triggers import inputs
@@ -251,3 +253,23 @@ def test_a_workspace_whose_events_another_worker_dispatches_is_left_to_it(
         cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [LOCK_CLASS, workspace.pk])
     dispatch()
     assert Run.objects.count() == 1
+
+
+def test_old_events_are_forgotten_but_for_those_that_are_held(
+    workspace: Workspace, subscribe: Subscribe, dispatch: Dispatch
+) -> None:
+    subscribe("now", pattern="order.paid")
+    subscribe("later", pattern="order.held", flow={"debounce": {"seconds": 600}})
+    for name in ("order.paid", "order.held"):
+        replayed = emit_event(workspace, name)
+    dispatch()
+    waiting = emit_event(workspace, "order.paid")
+    event_log.replay_event(replayed, by=None)
+    Event.objects.update(received_at=timezone.now() - timedelta(days=40))
+
+    gone = event_log.forget_events(timezone.now() - timedelta(days=30))
+
+    assert gone == 1
+    assert Event.objects.filter(pk=waiting.pk).exists()
+    assert Event.objects.filter(pk=replayed.pk).exists()
+    assert Match.objects.get().status == "held"

@@ -1,0 +1,65 @@
+"""What travels about events between a run and the tables: plain values, no behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple, Self
+from uuid import UUID
+
+from agents.engine.canonical import JSON
+
+
+class EmittedRecord(NamedTuple):
+    """An event that a run tells of; written with the step that does. `data` is JSON text."""
+
+    name: str
+    data: str
+    source: str
+    occurred_at: datetime
+    tainted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """A run's wait for an event: `match` is a condition on its data, `key` the step's."""
+
+    workspace_id: int
+    run_id: UUID
+    key: str
+    pattern: str
+    match: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """An event, as a workflow is given it. `tainted` says that strangers may have written what it says."""
+
+    id: int
+    name: str
+    data: JSON
+    source: str
+    occurred_at: datetime
+    tainted: bool = False
+
+    @classmethod
+    def from_json(cls, data: JSON) -> Self:
+        return cls(
+            id=data["id"],
+            name=data["name"],
+            data=data["data"],
+            source=data["source"],
+            occurred_at=datetime.fromisoformat(data["occurred_at"]),
+            tainted=data.get("tainted", False),
+        )
+
+
+def told_name(key: str) -> str:
+    """Give the name of the message in which an event comes to the step that waits for it."""
+    return f"event:{key}"
+
+
+def told_token(event_id: int) -> str:
+    """Give the token of that message: a run is handed an event once."""
+    return f"event:{event_id}"
