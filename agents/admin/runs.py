@@ -15,7 +15,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from agents.admin.base import LookOnly, pretty
-from agents.models import Run, RunEvent, Step, User, Wait
+from agents.models import Run, RunEvent, RunPermit, Step, User, Wait
 from agents.services import runs as services
 from agents.services.errors import ServiceError
 from agents.services.outcomes import outcome_of
@@ -214,3 +214,15 @@ class WaitAdmin(OfRun):
 
     list_display = ("kind", "run_link", "key", "name", "due_at", "needed", "created_at")
     list_filter = ("kind",)
+
+
+@admin.register(RunPermit)
+class RunPermitAdmin(LookOnly[RunPermit]):
+    """Places among the running runs, where their number is capped. Those of runs that have left hold no more."""
+
+    list_display = ("run", "epoch", "workspace", "agent", "key", "granted_at")
+    list_filter = ("workspace",)
+    list_select_related = ("run", "run__agent_version__agent", "workspace", "agent")
+    search_fields = ("=run__id", "key")
+    search_help_text = "Id of the run, key"
+    ordering = ("-granted_at",)

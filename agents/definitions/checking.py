@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agents.definitions.definition import Definition
+from agents.definitions.definition import Caps, Definition
 from agents.definitions.problems import Problem
 from agents.definitions.template import names_for, template_problems
 from agents.engine.schemas import schema_fault
@@ -42,6 +42,7 @@ def problems_of(definition: Definition, there: Surroundings) -> list[Problem]:
         *_unknown("sub_agents", definition.sub_agents, {*there.agents, definition.name}, "published agent"),
         *_circles(definition, there.agents),
         *_models(definition),
+        *_keys(definition.caps),
         *_schemas(definition),
         *template_problems("instructions", definition.instructions, names_for(definition.input_schema)),
         *there.check_options(definition.workflow, definition.options, definition.sub_agents),
@@ -86,6 +87,13 @@ def _models(definition: Definition) -> Iterator[Problem]:
         yield Problem("fallbacks", "A model comes first: name it in model.")
     if definition.model and definition.model in definition.fallbacks:
         yield Problem("fallbacks", f"{definition.model} is the model itself.")
+
+
+def _keys(caps: Caps) -> Iterator[Problem]:
+    if caps.running_key and caps.max_running_per_key is None:
+        yield Problem("caps.max_running_per_key", "Say how many runs with the same value may run at once.")
+    if caps.max_running_per_key is not None and not caps.running_key:
+        yield Problem("caps.running_key", "Name the field of the input whose values are told apart.")
 
 
 def _schemas(definition: Definition) -> Iterator[Problem]:

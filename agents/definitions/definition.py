@@ -40,7 +40,11 @@ class Sampling(_Part):
 
 
 class Caps(_Part):
-    """How far a run may go, with all runs below it. What is absent the agent does not limit."""
+    """How far a run may go, with all runs below it. What is absent the agent does not limit.
+
+    `max_running` is how many runs of the agent are at work at once, `max_running_per_key` how many of those whose
+    input has the same value in its field `running_key`.
+    """
 
     steps: Count | None = None
     depth: Annotated[int, Field(ge=0, le=100)] | None = None
@@ -49,6 +53,9 @@ class Caps(_Part):
     tokens: Count | None = None
     usd: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
     repeats: Count | None = None
+    max_running: Count | None = None
+    running_key: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = None
+    max_running_per_key: Count | None = None
 
 
 class RetryPolicy(_Part):

@@ -30,6 +30,7 @@ def agent_config(version_id: int) -> AgentConfig:
         caps=version.caps,
         retry=version.retry,
         approvals=version.approvals,
+        id=version.agent_id,
     )
 
 

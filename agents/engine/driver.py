@@ -16,7 +16,8 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from agents.engine import beside, leases, suspects
+from agents.engine import beside, leases, pausing, suspects
+from agents.engine.admitting import Admissions
 from agents.engine.clock import WorkerClock
 from agents.engine.context import Context
 from agents.engine.directory import agent_config
@@ -73,7 +74,8 @@ class Driver:
         )
         self._trees = TreeKeeper(threads, lambda: self.worker_id, self.executions)
         self._host = self._make_host()
-        self._sweeper = Sweeper(settings, threads, queue=queue)
+        self._admissions = Admissions(threads, self.executions.values)
+        self._sweeper = Sweeper(settings, threads, self._admissions, queue=queue)
         self._beside = {name: self._make_beside() for name in ports.beside}
         self._starting: set[UUID] = set()
         self._agents: dict[int, AgentConfig] = {}
@@ -161,6 +163,7 @@ class Driver:
     # -- claiming and driving ------------------------------------------------------------------------------------
 
     async def _claim_forever(self) -> None:
+        await self._admissions.begin()
         while True:
             await self._wait(self._due, self.settings.poll)
             held = len(self.executions) + len(self._starting)
@@ -224,9 +227,16 @@ class Driver:
         except UnknownWorkflow as error:
             await execution.park_unstarted(WaitRecord("worker", name=error.name))
         else:
-            await execution.run(lambda x: workflow.function(Context(x), x.input))
+            place = await self._admissions.wait_of(execution) if self._admissions.is_capped(execution) else None
+            if place is not None:
+                await execution.park_unstarted(place)
+            else:
+                await execution.run(lambda x: workflow.function(Context(x), x.input))
         finally:
             self._let_go(execution)
+            if execution.is_pausing:
+                # Until it had parked it might still start sub-runs.
+                self._spawn(self._threads.chore(partial(pausing.pause_with, execution.id)))
 
     async def _fail(self, execution: Execution, error: Exception) -> None:
         try:
@@ -238,7 +248,7 @@ class Driver:
     def _let_go(self, execution: Execution) -> None:
         if self._holds(execution):
             del self.executions[execution.id]
-        self._sweeper.has_left(execution.id)
+        self._sweeper.has_left(execution.id, frees_a_place=self._admissions.frees_a_place(execution))
         if self._more:
             self._due.set()
 

@@ -138,6 +138,8 @@ def reason_of(waits: Sequence[WaitRecord]) -> str:
         phrases.append("waiting for a sub-run" if children == 1 else f"waiting for {children} sub-runs")
     phrases += _limits(waits)
     for wait in waits:
+        if wait.kind == "place":
+            phrases.append(f"waiting: {wait.key}")
         if wait.kind in _PHRASES:
             phrases.append(_PHRASES[wait.kind].format(wait.name).rstrip())
     timers = sorted((wait.due_at, wait.name) for wait in waits if wait.due_at is not None and wait.kind == "timer")

@@ -99,6 +99,16 @@ class Execution:
         """The run's input."""
         return decode(self.claimed.input)
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether its coroutine was started."""
+        return self._main is not None
+
+    @property
+    def is_pausing(self) -> bool:
+        """Whether it is, or has just been, paused."""
+        return self.wanted == "pause"
+
     # -- supervision ---------------------------------------------------------------------------------------------
 
     async def run(self, begin: Callable[[Execution], Coroutine[Any, Any, Any]]) -> None:

@@ -50,9 +50,9 @@ class ToolSpec:
 class AgentConfig:
     """The agent version a run is pinned to. `tools` are names, `options` are the workflow's.
 
-    `fallbacks` are names of models, `sub_agents` names of agents of the same workspace. The schemas are JSON schemas,
-    None where anything goes. What is absent from `sampling`, `caps` and `retry` is not the agent's wish: the
-    surroundings decide.
+    `fallbacks` are names of models, `sub_agents` names of agents of the same workspace, `id` is the agent's. The
+    schemas are JSON schemas, None where anything goes. What is absent from `sampling`, `caps` and `retry` is
+    not the agent's wish: the surroundings decide.
     """
 
     name: str
@@ -69,6 +69,7 @@ class AgentConfig:
     caps: Mapping[str, Any] = field(default_factory=dict)
     retry: Mapping[str, Any] = field(default_factory=dict)
     approvals: Mapping[str, Any] = field(default_factory=dict)
+    id: int = 0
 
 
 @dataclass(frozen=True, slots=True)

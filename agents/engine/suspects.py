@@ -30,7 +30,13 @@ class Trial:
 
     @property
     def may_rest(self) -> bool:
-        """Whether a park proves something: not if it only puts off the next attempt of a step that blocked the loop."""
+        """Whether a park proves something.
+
+        It does not if nothing of the run was executed, or if it puts off the next attempt of a step that blocked the
+        loop.
+        """
+        if not self.execution.has_begun:
+            return False
         waiting = [step for step in self.execution.steps.values() if step.status == "retrying" and step.attempts]
         return not any(decode(step.attempts)[-1]["type"] == LoopBlocked.__name__ for step in waiting)
 

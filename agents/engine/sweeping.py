@@ -10,7 +10,8 @@ from contextlib import suppress
 from functools import partial
 from uuid import UUID
 
-from agents.engine import control, leases, reaping, trees, verdicts, waking
+from agents.engine import control, leases, pausing, reaping, trees, verdicts, waking
+from agents.engine.admitting import Admissions
 from agents.engine.journal.store import Unavailable
 from agents.engine.outages import outages
 from agents.engine.registry import known_workflows
@@ -28,8 +29,9 @@ SHORTEST_PAUSE = 0.01
 class Sweeper:
     """Sweeps once every `poll` seconds and when a timer is due; several workers may sweep at the same time."""
 
-    def __init__(self, settings: WorkerSettings, threads: WorkerThreads, *, queue: str) -> None:
+    def __init__(self, settings: WorkerSettings, threads: WorkerThreads, admissions: Admissions, *, queue: str) -> None:
         self._threads = threads
+        self._admissions = admissions
         self._queue = queue
         self._every = settings.poll
         self._watched = reaping.Watched(settings.marks_folder, settings.watchdog)
@@ -38,9 +40,9 @@ class Sweeper:
         self._awaited: frozenset[UUID] = frozenset()
         self._soon = asyncio.Event()
 
-    def has_left(self, run_id: UUID) -> None:
-        """Hear that a run has left this worker: if others wait for its end, look at once. Belongs to the loop."""
-        if run_id in self._awaited:
+    def has_left(self, run_id: UUID, *, frees_a_place: bool) -> None:
+        """Hear that a run has left this worker: if others wait for that, look at once. Belongs to the loop."""
+        if frees_a_place or run_id in self._awaited:
             self._soon.set()
 
     async def sweep_forever(
@@ -84,13 +86,15 @@ class Sweeper:
         expired, next_expiry = await once(verdicts.expire_due)
         turns = await once(give_turns)
         self._awaited = turns.awaited
+        placed = await self._admissions.sweep()
         await once(trees.end_overdue)
         claimable = await once(lambda: waking.wake_for_workflows(known_workflows()))
         upcoming = [due for due in (woken.next_due, next_expiry) if due is not None]
-        return queued + woken.queued + expired + turns.given + claimable, min(upcoming, default=None)
+        return queued + woken.queued + expired + turns.given + placed + claimable, min(upcoming, default=None)
 
     async def _forget(self) -> None:
         if time.monotonic() > self._forget_at:
             self._forget_at = time.monotonic() + FORGET_EVERY
             await self._threads.once(leases.forget)
             await self._threads.once(control.cancel_left_over)
+            await self._threads.once(pausing.pause_left_over)

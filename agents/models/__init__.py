@@ -11,6 +11,7 @@ from agents.models.passage import Passage
 from agents.models.process_call import ProcessCall
 from agents.models.provider import Provider, ProviderKind
 from agents.models.run import ACTIVE, ENDED, Run, RunStatus, Wanted
+from agents.models.run_permit import RunPermit
 from agents.models.schedule import CatchUp, Schedule
 from agents.models.step import LargeOutcome, Partial, Step, StepStatus
 from agents.models.thread import BusyPolicy, Thread, ThreadMessage
@@ -67,6 +68,7 @@ __all__ = [
     "Role",
     "Run",
     "RunEvent",
+    "RunPermit",
     "RunStatus",
     "Schedule",
     "Scope",

@@ -21,6 +21,7 @@ class WaitKind(models.TextChoices):
     WORKER = "worker", "a worker that knows the workflow"
     PROCESS = "process", "a process of its own"
     TURN = "turn", "its turn in the thread"
+    PLACE = "place", "a place among the running runs"
     PAUSED = "paused"
     CHANGED = "changed", "workflow changed"
     UNKNOWN = "unknown", "outcome unknown"

@@ -36,6 +36,13 @@ class Workspace(models.Model):  # type: ignore[django-manager-missing]  # knox, 
     caps = models.JSONField(
         default=dict, blank=True, help_text="Of each tree of runs: steps, depth, children, seconds, tokens, usd."
     )
+    max_running = models.PositiveIntegerField(
+        "running at the same time",
+        null=True,
+        blank=True,
+        validators=(MinValueValidator(1),),
+        help_text="How many of its runs are at work at once; empty: as many as the workers take.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -10,7 +10,7 @@ from typing import Literal
 from django.contrib.auth.models import AnonymousUser
 from django.db import IntegrityError, OperationalError, connection, transaction
 
-from agents.engine import control
+from agents.engine import control, pausing
 from agents.engine.canonical import JSON, decode, digest, encode
 from agents.engine.caps import Caps
 from agents.engine.database_clock import database_now
@@ -149,7 +149,7 @@ def cancel_run(run: Run, *, by: User | None) -> Run:
 def pause_run(run: Run, *, by: User | None) -> Run:
     """Let a run start no more steps until it is resumed; raises Conflict for one that can't be paused."""
     try:
-        control.pause(run.pk, by=name_of(by))
+        pausing.pause(run.pk, by=name_of(by))
     except control.CannotDo as error:
         raise Conflict(str(error)) from error
     run.refresh_from_db()
@@ -159,7 +159,7 @@ def pause_run(run: Run, *, by: User | None) -> Run:
 def resume_run(run: Run, *, by: User | None) -> Run:
     """Let a paused run go on; raises Conflict for one that is not paused."""
     try:
-        control.resume(run.pk, by=name_of(by))
+        pausing.resume(run.pk, by=name_of(by))
     except control.CannotDo as error:
         raise Conflict(str(error)) from error
     run.refresh_from_db()

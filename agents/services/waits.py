@@ -32,7 +32,11 @@ def waits_of(run: Run) -> list[Wait]:
 
 def describe_waits(run: Run, now: datetime) -> list[Waiting]:
     """Give what a run waits for, in words."""
-    return [Waiting(wait.kind, wait.name or wait.key, wait.due_at, in_words(wait, now)) for wait in waits_of(run)]
+    return [Waiting(wait.kind, _name(wait), wait.due_at, in_words(wait, now)) for wait in waits_of(run)]
+
+
+def _name(wait: Wait) -> str:
+    return wait.key if wait.kind == WaitKind.PLACE else wait.name or wait.key
 
 
 def in_words(wait: Wait, now: datetime) -> str:
@@ -40,6 +44,8 @@ def in_words(wait: Wait, now: datetime) -> str:
     due = "" if wait.due_at is None else f"in {max(0, math.ceil((wait.due_at - now).total_seconds()))} s"
     if wait.kind == WaitKind.SLOT:
         return f"waiting: limit {wait.name}" + (f", expected {due}" if due else "")
+    if wait.kind == WaitKind.PLACE:
+        return f"waiting: {wait.key}"
     what = WaitKind(wait.kind).label.lower()
     if wait.needed > 1:
         what = f"{wait.needed} of kind {what}"
