@@ -19,6 +19,8 @@ from agents.web.views import (
     threads,
     tokens,
     tools,
+    webhook_endpoints,
+    webhook_sources,
     workers,
 )
 
@@ -26,6 +28,8 @@ app_name = "web"
 
 _RUN = "w/<slug:slug>/runs/<uuid:run_id>/"
 _AGENT = "w/<slug:slug>/agents/<slug:name>/"
+_HOOK_IN = "w/<slug:slug>/webhooks/in/<slug:name>/"
+_HOOK_OUT = "w/<slug:slug>/webhooks/out/<slug:name>/"
 _CONTROLS = ("cancel", "pause", "resume", "retry")
 _PREVIEWED = ("resume", "retry")
 
@@ -81,6 +85,22 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("w/<slug:slug>/limits/add/", limits.add, name="limit-add"),
     path("w/<slug:slug>/limits/<int:limit_id>/", limits.change, name="limit"),
     path("w/<slug:slug>/limits/<int:limit_id>/remove/", limits.remove, name="limit-remove"),
+    path("w/<slug:slug>/webhooks/", webhook_sources.webhooks, name="webhooks"),
+    path("w/<slug:slug>/webhooks/in/add/", webhook_sources.add, name="webhook-source-add"),
+    path(_HOOK_IN, webhook_sources.source, name="webhook-source"),
+    path(f"{_HOOK_IN}rotate/", webhook_sources.rotate, name="webhook-source-rotate"),
+    path(f"{_HOOK_IN}test/", webhook_sources.test, name="webhook-source-test"),
+    path(f"{_HOOK_IN}remove/", webhook_sources.remove, name="webhook-source-remove"),
+    path("w/<slug:slug>/webhooks/out/add/", webhook_endpoints.add, name="webhook-endpoint-add"),
+    path(_HOOK_OUT, webhook_endpoints.endpoint, name="webhook-endpoint"),
+    path(f"{_HOOK_OUT}rotate/", webhook_endpoints.rotate, name="webhook-endpoint-rotate"),
+    path(f"{_HOOK_OUT}on/", webhook_endpoints.switch, {"on": True}, name="webhook-endpoint-on"),
+    path(f"{_HOOK_OUT}off/", webhook_endpoints.switch, {"on": False}, name="webhook-endpoint-off"),
+    path(f"{_HOOK_OUT}test/", webhook_endpoints.test, name="webhook-endpoint-test"),
+    path(f"{_HOOK_OUT}replay/", webhook_endpoints.replay, name="webhook-endpoint-replay"),
+    path(f"{_HOOK_OUT}remove/", webhook_endpoints.remove, name="webhook-endpoint-remove"),
+    path(f"{_HOOK_OUT}<uuid:delivery_id>/", webhook_endpoints.delivery, name="webhook-delivery"),
+    path(f"{_HOOK_OUT}<uuid:delivery_id>/replay/", webhook_endpoints.replay_one, name="webhook-delivery-replay"),
     path("w/<slug:slug>/workers/", workers.workers, name="workers"),
     path("w/<slug:slug>/settings/tokens/", tokens.tokens, name="tokens"),
     path("w/<slug:slug>/settings/tokens/<str:digest>/revoke/", tokens.revoke, name="token-revoke"),

@@ -62,6 +62,7 @@ PARAMETERS = {
     RUN: "step all",
     f"{RUN}parts/": "step",
     "w/<slug:slug>/documents/": "find before",
+    "w/<slug:slug>/webhooks/out/<slug:name>/": "status before",
     "api/v1/agents/<slug:name>/diff": "before after",
     "api/v1/agents/<slug:name>/export": "version",
     "w/<slug:slug>/agents/<slug:name>/compare/": "before after",
@@ -99,6 +100,11 @@ FORMS = {
     "w/<slug:slug>/agents/<slug:name>/publish/": "revision note",
     "w/<slug:slug>/agents/<slug:name>/start/": "version value-goal",
     "w/<slug:slug>/settings/tokens/": "name scopes days",
+    "w/<slug:slug>/webhooks/in/add/": "name scheme secret event_name type_from id_from tolerance header before signed",
+    "w/<slug:slug>/webhooks/out/add/": "name url events filter note secret",
+    "w/<slug:slug>/webhooks/out/<slug:name>/": "url events filter note",
+    "w/<slug:slug>/webhooks/out/<slug:name>/replay/": "which since until",
+    "w/<slug:slug>/webhooks/in/<slug:name>/rotate/": "secret hours",
 }
 VALID = {"workflow": '"react"', "key": '"s#0"', "choice": '"done"', "text": '"words"'}
 HEADERS = (

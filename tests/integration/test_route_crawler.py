@@ -268,6 +268,17 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "w/<slug:slug>/workers/": (PAGE,),
     "w/<slug:slug>/settings/tokens/": (page("GET", stranger=404, viewer=403),),
     "w/<slug:slug>/settings/tokens/<str:digest>/revoke/": (PAGE_ACT,),
+    "w/<slug:slug>/webhooks/": (PAGE,),
+    "w/<slug:slug>/webhooks/in/add/": (PAGE_ACT,),
+    "w/<slug:slug>/webhooks/out/add/": (PAGE_ACT,),
+    "w/<slug:slug>/webhooks/in/<slug:name>/": (PAGE, PAGE_ACT),
+    "w/<slug:slug>/webhooks/out/<slug:name>/": (PAGE, PAGE_ACT),
+    **{f"w/<slug:slug>/webhooks/in/<slug:name>/{action}/": (PAGE_ACT,) for action in ("rotate", "test", "remove")},
+    **{
+        f"w/<slug:slug>/webhooks/out/<slug:name>/{action}/": (PAGE_ACT,)
+        for action in ("rotate", "on", "off", "test", "replay", "remove", "<uuid:delivery_id>/replay")
+    },
+    "w/<slug:slug>/webhooks/out/<slug:name>/<uuid:delivery_id>/": (PAGE,),
     "w/<slug:slug>/settings/providers/": (PAGE,),
     "w/<slug:slug>/settings/providers/add/": (PAGE_ACT,),
     "w/<slug:slug>/settings/providers/<slug:name>/": (page("GET", stranger=404, viewer=403), PAGE_ACT),
