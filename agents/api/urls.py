@@ -6,6 +6,7 @@ from agents.api import problems, schema
 from agents.api.views import (
     agents,
     approvals,
+    caps,
     events,
     forks,
     logs,
@@ -109,6 +110,7 @@ v1 = [
     ),
     path("tools", tools.ToolsView.as_view(), name="tools"),
     path("tools/<slug:tool_name>", tools.ToolView.as_view(), name="tool"),
+    path("caps", caps.CapsView.as_view(), name="caps"),
     path("limits", tools.LimitsView.as_view(), name="limits"),
     path("limits/<int:limit_id>", tools.LimitView.as_view(), name="limit"),
 ]

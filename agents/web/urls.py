@@ -82,6 +82,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("w/<slug:slug>/tools/", tools.tools, name="tools"),
     path("w/<slug:slug>/tools/<slug:tool_name>/", tools.tool, name="tool"),
     path("w/<slug:slug>/limits/", limits.limits, name="limits"),
+    path("w/<slug:slug>/limits/caps/", limits.caps, name="caps"),
     path("w/<slug:slug>/limits/add/", limits.add, name="limit-add"),
     path("w/<slug:slug>/limits/<int:limit_id>/", limits.change, name="limit"),
     path("w/<slug:slug>/limits/<int:limit_id>/remove/", limits.remove, name="limit-remove"),

@@ -126,6 +126,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "api/v1/threads": (API_LIST, API_ADD),
     "api/v1/threads/<uuid:thread_id>": (API_ITEM, api("PATCH", stranger=404, viewer=403, reader=403)),
     "api/v1/threads/<uuid:thread_id>/messages": (API_ITEM, API_ACT),
+    "api/v1/caps": (API_LIST, api("PUT", stranger=403, viewer=403, reader=403)),
     "api/v1/approvals": (API_LIST,),
     "api/v1/approvals/policy": (API_LIST, api("PUT", stranger=403, viewer=403, reader=403)),
     "api/v1/approvals/<uuid:approval_id>": (API_ITEM,),
@@ -254,6 +255,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "w/<slug:slug>/threads/<uuid:thread_id>/change/": (PAGE_ACT,),
     "w/<slug:slug>/approvals/": (PAGE,),
     "w/<slug:slug>/approvals/policy/": (PAGE_ACT,),
+    "w/<slug:slug>/limits/caps/": (PAGE_ACT,),
     "w/<slug:slug>/approvals/<uuid:approval_id>/decide/": (PAGE_ACT,),
     "w/<slug:slug>/documents/": (PAGE,),
     "w/<slug:slug>/documents/add/": (PAGE_ACT,),
@@ -440,6 +442,7 @@ def _state() -> tuple[Any, ...]:
         list(WebhookEndpoint.objects.values_list("name", "url", "secret", "disabled")),
         list(WebhookDelivery.objects.values_list("event", "status", "due_at")),
         list(Workspace.objects.order_by("pk").values_list("slug", "name", "approval_policy", "approval_hours")),
+        list(Workspace.objects.order_by("pk").values_list("caps", "max_running")),
     )
 
 

@@ -13,6 +13,8 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from agents.models import Role
 from agents.services import limits as services
 from agents.services.errors import InvalidInput
+from agents.services.run_caps import running_caps, set_caps
+from agents.web.cap_forms import CapsForm
 from agents.web.forms import LimitForm
 from agents.web.place import Place, act, in_workspace, render
 from tools.limits.use import use_of
@@ -35,6 +37,22 @@ def add(request: HttpRequest, place: Place) -> HttpResponse:
         messages.success(request, "From now on this limit holds.")
         return redirect("web:limits", place.slug)
     return _list(request, place, form, status=422)
+
+
+@require_POST
+@in_workspace(needs=Role.ADMIN)
+def caps(request: HttpRequest, place: Place) -> HttpResponse:
+    """Set what the workspace caps."""
+    form = CapsForm(request.POST)
+    if form.is_valid():
+        try:
+            set_caps(place.workspace, tree=form.tree, max_running=form.cleaned_data["max_running"], by=place.user)
+        except InvalidInput as error:
+            form.add_error(None, error.message)
+        else:
+            messages.success(request, "From now on these caps hold.")
+            return redirect("web:limits", place.slug)
+    return _list(request, place, LimitForm(), status=422, caps_form=form)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -64,10 +82,13 @@ def remove(request: HttpRequest, place: Place, limit_id: int) -> HttpResponse:
     return redirect("web:limits", place.slug)
 
 
-def _list(request: HttpRequest, place: Place, form: LimitForm, status: int = 200) -> HttpResponse:
+def _list(
+    request: HttpRequest, place: Place, form: LimitForm, status: int = 200, caps_form: CapsForm | None = None
+) -> HttpResponse:
     listed = list(services.list_limits(place.workspace))
     used = use_of(listed)
     context = {"limits": [(limit, used[limit.pk]) for limit in listed], "form": form}
+    context |= {"caps_form": caps_form or CapsForm.of(place.workspace), "running": running_caps(place.workspace)}
     response = render(request, place, "web/limits/page.html", context)
     response.status_code = status
     return response
