@@ -39,3 +39,18 @@ class CapsForm(forms.Form):
     def tree_fields(self) -> list[forms.BoundField]:
         """Give the fields of the caps of trees."""
         return [self[name] for name in TOLD]
+
+
+class BudgetForm(forms.Form):
+    """What one run may take, with all runs below it, beside the other fields of the form that starts it."""
+
+    prefix = "budget"
+    usd = forms.FloatField(label="US dollars", required=False, min_value=0, max_value=MOST)
+    tokens = forms.IntegerField(label="Tokens", required=False, min_value=0, max_value=MOST)
+    seconds = forms.FloatField(label="Seconds", required=False, min_value=0, max_value=MOST)
+    steps = forms.IntegerField(label="Steps", required=False, min_value=0, max_value=MOST)
+
+    @property
+    def budget(self) -> dict[str, float] | None:
+        """Give what was filled in, None if nothing was."""
+        return {name: value for name, value in self.cleaned_data.items() if value is not None} or None

@@ -7,7 +7,7 @@ from django.test import Client
 from django.utils import timezone
 
 from agents.engine import admission
-from agents.models import Role, RunPermit, Scope, Wait, Workspace
+from agents.models import Role, Run, RunPermit, Scope, Wait, Workspace
 from agents.services.runs import start_run
 from agents.services.waits import describe_waits
 from tests.factories import make_agent, make_client, make_run, make_token, make_user, make_workspace
@@ -68,3 +68,17 @@ def test_the_api_sets_them_and_tells_who_waits(space: Workspace) -> None:
     assert api.get("/api/v1/caps").json()["running"][0]["running"] == 0
     other = make_client(make_token(make_workspace(), scopes=[Scope.READ]))
     assert other.get("/api/v1/caps").json()["running"] == []
+
+
+def test_a_run_is_started_with_a_budget_from_the_pages(space: Workspace) -> None:
+    make_agent(space, "reader")
+    member = client_of(space, Role.MEMBER)
+    form = {"goal": "Read.", "agent": "reader", "budget-usd": "0.25", "budget-tokens": "900"}
+    for path in ("/w/team/start/", "/w/team/agents/reader/start/"):
+        assert member.post(path, {**form, "value-goal": "Read."}).status_code == 302
+    assert [run.budget for run in Run.objects.all()] == [{"tokens": 900, "usd": 0.25}] * 2
+    assert "budget-usd" in member.get("/w/team/agents/reader/").content.decode()
+    assert member.post("/w/team/start/", {**form, "budget-usd": "-1"}).status_code == 422
+    refused = member.post("/w/team/agents/reader/start/", {**form, "budget-usd": "-1"}, follow=True)
+    assert "The budget can&#x27;t be used. US dollars:" in refused.content.decode()
+    assert Run.objects.count() == 2

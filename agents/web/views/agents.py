@@ -16,6 +16,7 @@ from agents.services.errors import Conflict, InvalidInput
 from agents.web import queries, schema_forms
 from agents.web.agent_figures import figures_of
 from agents.web.agent_forms import ImportForm, NewAgentForm, start_schema
+from agents.web.cap_forms import BudgetForm
 from agents.web.place import Place, act, in_workspace, render
 from agents.web.stages import stages_picture
 from agents.web.team_picture import team_picture
@@ -61,6 +62,7 @@ def described(place: Place, found: Agent, definition: dict[str, Any]) -> dict[st
         "team": team_picture(_reached(found.name, {**published, found.name: definition["sub_agents"]}), published),
         "stages": stages_picture(definition),
         "known": set(published),
+        "budget": BudgetForm(),
         "fields": schema_forms.fields_of(start_schema(definition["input_schema"]), None),
         "runs": list(queries.listed(place.workspace).filter(agent_version__agent=found)[:5]),
     }
@@ -81,7 +83,11 @@ def _reached(first: str, below: dict[str, Any]) -> dict[str, Any]:
 @in_workspace(needs=Role.MEMBER)
 def start(request: HttpRequest, place: Place, name: str) -> HttpResponse:
     """Start a run of an agent, or of the version that is named."""
-    found = drafts.get_agent(place.workspace, name)
+    found, budget = drafts.get_agent(place.workspace, name), BudgetForm(request.POST)
+    if not budget.is_valid():
+        told = [f"{budget.fields[field].label}: {said[0]}" for field, said in budget.errors.items()]
+        messages.error(request, f"The budget can't be used. {' '.join(told)}")
+        return redirect("web:agent", place.slug, name)
     try:
         _, version = publishing.split_pin(f"{name}@{request.POST['version']}" if "version" in request.POST else name)
         pinned = found.current if version is None else publishing.version_of(found, version)
@@ -93,6 +99,7 @@ def start(request: HttpRequest, place: Place, name: str) -> HttpResponse:
             input=schema_forms.read_fields(schema, None, request.POST.dict()),
             by=place.user,
             source="web",
+            budget=budget.budget,
         )
     except InvalidInput as error:
         messages.error(request, f"{error.field}: {error.message}" if error.field else error.message)

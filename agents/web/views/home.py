@@ -12,6 +12,7 @@ from agents.services import runs, samples
 from agents.services.errors import InvalidInput, ServiceError
 from agents.services.publishing import split_pin
 from agents.web import queries
+from agents.web.cap_forms import BudgetForm
 from agents.web.forms import StartForm
 from agents.web.place import Place, in_workspace, render
 
@@ -31,8 +32,8 @@ def home(request: HttpRequest, place: Place) -> HttpResponse:
 @in_workspace(needs=Role.MEMBER)
 def start(request: HttpRequest, place: Place) -> HttpResponse:
     """Start a run and lead to its page."""
-    form = StartForm(request.POST)
-    if form.is_valid():
+    form, budget = StartForm(request.POST), BudgetForm(request.POST)
+    if form.is_valid() and budget.is_valid():
         try:
             name, version = split_pin(form.cleaned_data["agent"])
             agent = Agent.objects.filter(workspace=place.workspace, name=name, archived_at=None).first()
@@ -45,15 +46,18 @@ def start(request: HttpRequest, place: Place) -> HttpResponse:
                 input={"goal": form.cleaned_data["goal"]},
                 by=place.user,
                 source="web",
+                budget=budget.budget,
             )
         except ServiceError as error:
             form.add_error("agent" if getattr(error, "field", "") == "agent" else None, error.message)
         else:
             return redirect("web:run", place.slug, run.id)
-    return _page(request, place, form, request.POST.get("agent", ""), status=422)
+    return _page(request, place, form, request.POST.get("agent", ""), budget)
 
 
-def _page(request: HttpRequest, place: Place, form: StartForm, chosen: str, status: int = 200) -> HttpResponse:
+def _page(
+    request: HttpRequest, place: Place, form: StartForm, chosen: str, refused: BudgetForm | None = None
+) -> HttpResponse:
     # An agent that takes something else than a goal is started on its own page, which has the fields for it.
     agents = [agent for agent in queries.agents_of(place.workspace) if _takes_goal(agent)]
     names = {agent.name for agent in agents}
@@ -64,6 +68,7 @@ def _page(request: HttpRequest, place: Place, form: StartForm, chosen: str, stat
         "web/home.html",
         {
             "form": form,
+            "budget": refused or BudgetForm(),
             "goal": form["goal"].value() or "",
             "agents": agents,
             "chosen": name if name in names else next(iter([agent.name for agent in agents]), ""),
@@ -73,7 +78,7 @@ def _page(request: HttpRequest, place: Place, form: StartForm, chosen: str, stat
             "has_documents": Document.objects.filter(workspace=place.workspace).exists(),
         },
     )
-    response.status_code = status
+    response.status_code = 200 if refused is None else 422
     return response
 
 
