@@ -62,6 +62,8 @@ def test_the_api_sets_them_and_tells_who_waits(space: Workspace) -> None:
     ]
     (wait,) = describe_waits(waiting, timezone.now())
     assert (wait.name, wait.words) == (words, f"waiting: {words}")
+    page = client_of(space, Role.MEMBER).get(f"/w/team/runs/{waiting.pk}/").content.decode()
+    assert f"a place among the running runs: {words}" in page
     # A run that has left holds nothing, though its permit is still there.
     type(running).objects.filter(pk=running.pk).update(status="waiting", worker=None)
     assert RunPermit.objects.count() == 1
