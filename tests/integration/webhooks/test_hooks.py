@@ -15,8 +15,19 @@ from django.db import connections
 from django.test import Client
 from django.utils import timezone
 
-from agents.models import Event, Role, User, WebhookScheme, WebhookSource, Workspace
+from agents.models import (
+    Event,
+    Role,
+    Run,
+    Subscription,
+    SubscriptionState,
+    User,
+    WebhookScheme,
+    WebhookSource,
+    Workspace,
+)
 from agents.services import hooks
+from agents.services.dispatching import Dispatcher
 from agents.services.errors import Conflict, InvalidInput, NotAllowed
 from agents.services.hooks import MAX_BODY, latest_events, send_test
 from agents.services.webhook_sources import (
@@ -30,7 +41,7 @@ from agents.services.webhook_sources import (
 )
 from agents.triggers.examples import curl_example
 from agents.triggers.signatures import sign
-from tests.factories import make_user, make_workspace
+from tests.factories import make_agent, make_user, make_workspace
 from tools.secrets import rotate
 
 pytestmark = pytest.mark.django_db
@@ -132,6 +143,22 @@ def test_one_that_comes_ten_times_at_once_is_one_event(home: Workspace, admin: U
     with ThreadPoolExecutor(10) as pool:
         answers = list(pool.map(once, range(10)))
     assert answers == [(202, {"event": Event.objects.get().pk})] * 10
+
+
+@pytest.mark.fault(28)
+@pytest.mark.django_db(transaction=True)
+def test_one_that_comes_twice_starts_one_run(home: Workspace, admin: User) -> None:
+    source, secret = make_source(home, admin)
+    agent = make_agent(home, "clerk")
+    Subscription.objects.create(
+        workspace=home, name="orders", pattern="shop.*", agent=agent, state=SubscriptionState.ACTIVE
+    )
+    for _ in range(2):
+        assert send(source, secret).status_code == 202
+        Dispatcher()()
+    run = Run.objects.get()
+    assert (run.workspace, run.agent_version, run.tainted) == (home, agent.current, True)
+    assert run.matches.get().event == Event.objects.get()
 
 
 @pytest.mark.fault(27)
