@@ -66,3 +66,21 @@ async def pilot(ctx: Context, input: Any) -> Any:
 async def fleet(ctx: Context, input: Any) -> Any:
     """Moor one ship of a fleet."""
     return (await ctx.tool("moor", **input)).text
+
+
+@workflow("berth")
+async def berth(ctx: Context, input: Any) -> Any:
+    """Lie in a berth for a while; a convoy sends its first ship on its way by itself, as a run below its own."""
+    if input.get("convoy"):
+        await ctx.call("dock", {**input, "convoy": False})
+    return await ctx.step("lie", lie, input["number"], input.get("seconds", 0.25))
+
+
+async def lie(number: int, seconds: float) -> int:
+    """Lie for so long; without a time, until somebody says that it may go."""
+    witness("in", number, time.monotonic())
+    await asyncio.sleep(seconds)
+    while not seconds and not seen("go", number):
+        await asyncio.sleep(0.05)
+    witness("out", number, time.monotonic())
+    return number
