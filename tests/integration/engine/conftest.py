@@ -13,9 +13,11 @@ import pytest
 
 if TYPE_CHECKING:
     from agents.engine.journal.store import Store
-    from agents.models import Workspace
+    from agents.models import Run, Worker, Workspace
     from agents.testing import ScriptedModel, ScriptedTools
+    from tests.batches import Writer
     from tests.driving import RunningDriver
+    from tests.gates import GatedWorld
 
 
 @pytest.fixture
@@ -94,3 +96,35 @@ def queue(workspace: Workspace) -> Callable[..., UUID]:
         return start_run(workspace=workspace, workflow=name, input=input, **options).pk
 
     return put
+
+
+@pytest.fixture
+def world(database: None) -> Iterator[GatedWorld]:
+    """What steps do; nothing is held up any more when the test is over."""
+    from tests.gates import GatedWorld
+
+    world = GatedWorld()
+    yield world
+    world.release.set()
+
+
+@pytest.fixture
+def worker(database: None) -> Worker:
+    from tests.factories import make_worker
+
+    return make_worker()
+
+
+@pytest.fixture
+def writer(store: Store, worker: Worker) -> Writer:
+    from tests.batches import Writer
+
+    return Writer(store, worker)
+
+
+@pytest.fixture
+def run(workspace: Workspace, worker: Worker) -> Run:
+    """A run in the hands of `worker`, in its first lease."""
+    from tests.factories import make_run
+
+    return make_run(workspace, status="running", worker=worker, epoch=1)
