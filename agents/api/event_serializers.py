@@ -8,6 +8,7 @@ from rest_framework import serializers
 
 from agents.api.serializers import AnyJSON, Moment, StrictSerializer
 from agents.models import Event, MatchStatus, SubscriptionState
+from agents.services.event_log import EventState
 from agents.services.events import MAX_ID, MAX_SOURCE
 from agents.services.subscriptions import MAX_NOTE, WouldMatch
 from agents.triggers.patterns import MAX_NAME
@@ -54,7 +55,7 @@ class EventShown(serializers.Serializer[Any]):
 
 
 class MatchOut(serializers.Serializer[Any]):
-    """What came of an event at a subscription."""
+    """What came of an event: at a subscription, or at a run that waited for it, of which `subscription` is empty."""
 
     subscription = serializers.CharField(source="name")
     status = serializers.ChoiceField(choices=MatchStatus.choices)
@@ -87,6 +88,8 @@ class EventQuery(serializers.Serializer[Any]):
 
     name = serializers.CharField(required=False, help_text="A name, or a beginning as in order.*")
     source = serializers.CharField(required=False)  # type: ignore[assignment]
+    id = serializers.CharField(required=False, help_text="Its number, or its source's own name for it.")
+    state = serializers.ChoiceField(choices=EventState.choices, required=False)
     after = serializers.DateTimeField(required=False, help_text="Received at this time or later.")
     before = serializers.DateTimeField(required=False, help_text="Received before this time.")
 
@@ -98,6 +101,7 @@ class ReplayForm(StrictSerializer):
     source = serializers.CharField(  # type: ignore[assignment]
         required=False, default="", allow_blank=True, max_length=MAX_SOURCE
     )
+    state = serializers.ChoiceField(choices=EventState.choices, required=False, default="", allow_blank=True)
     after = serializers.DateTimeField()
     before = serializers.DateTimeField(required=False, default=None, allow_null=True)
 

@@ -165,10 +165,11 @@ class Flow(models.Model):
 
 
 class MatchStatus(models.TextChoices):
-    """What came of an event at a subscription."""
+    """What came of an event: at a subscription, or at a run that waited for it."""
 
     HELD = "held", "held back by the flow control"
     STARTED = "started", "it started a run"
+    WOKE = "woke", "it woke a run that waited for it"
     SKIPPED = "skipped"
     FAILED = "failed", "no run could be started"
 
@@ -176,14 +177,14 @@ class MatchStatus(models.TextChoices):
 class Match(models.Model):
     """An event met a subscription: what it started, or why it did not. One row for each pair, whoever dispatches.
 
-    Several events of a batch share one run.
+    Several events of a batch share one run. Where it woke a run there is no subscription, and `key` is the run's step.
     """
 
     event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="matches", db_index=False)
     subscription = models.ForeignKey(
         Subscription, null=True, on_delete=models.SET_NULL, related_name="matches", db_index=False
     )
-    name = models.CharField(max_length=60, help_text="The subscription's, which may be gone.")
+    name = models.CharField(max_length=60, blank=True, help_text="The subscription's, which may be gone.")
     status = models.CharField(max_length=10, choices=MatchStatus.choices)
     reason = models.CharField(max_length=300, blank=True)
     key = models.CharField(max_length=200, blank=True, help_text="By which the flow control tells events apart.")

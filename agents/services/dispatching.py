@@ -221,7 +221,8 @@ def _deepen(events: Sequence[Event]) -> None:
         return
     runs = Run.objects.filter(pk__in=set(caused.values()))
     top = {run.pk: run.root_id if run.root_id is not None else run.pk for run in runs.only("id", "root_id")}
-    started = Match.objects.filter(run_id__in=set(top.values())).values_list("run_id", "event__depth")
+    starts = Match.objects.filter(run_id__in=set(top.values()), status=MatchStatus.STARTED)
+    started = starts.values_list("run_id", "event__depth")
     depths: dict[object, int] = defaultdict(int)
     for run_id, depth in started:
         depths[run_id] = max(depths[run_id], depth + 1)

@@ -1,14 +1,16 @@
-"""Events that have come, what they led to, and telling of them once more."""
+"""Events that have come, found by what they led to, and told of once more."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db import models, transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
+from agents.engine.canonical import digest
 from agents.models import Event, Flow, Match, MatchStatus, User, Workspace
 from agents.services.errors import InvalidInput, NotFound
 from agents.services.events import NewEvent, emit_events
@@ -21,15 +23,40 @@ FORGOTTEN_AT_ONCE = 5_000
 log = structlog.get_logger(__name__)
 
 
+class EventState(models.TextChoices):
+    """What has become of an event; of one that met several subscriptions, several may hold."""
+
+    WAITING = "waiting", "not dispatched yet"
+    STARTED = "started", "started a run"
+    WOKE = "woke", "woke a run"
+    HELD = "held", "held back"
+    SKIPPED = "skipped", "skipped"
+    FAILED = "failed", "could not start a run"
+    UNMATCHED = "unmatched", "met nobody"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventFilter:
-    """Which events are asked for; what is empty does not count. `pattern` is of names."""
+    """Which events are asked for; what is empty does not count. `pattern` is of names.
+
+    `id` is the event's number, or its source's own name for it; `state` one of EventState.
+    """
 
     pattern: str = ""
     source: str = ""
+    id: str = ""
+    state: str = ""
     after: datetime | None = None
     before: datetime | None = None
     signals_too: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayPreview:
+    """How many events a replay would tell of once more, and of which names, the most frequent first."""
+
+    count: int
+    names: list[tuple[str, int]]
 
 
 def find_events(workspace: Workspace, wanted: EventFilter) -> QuerySet[Event]:
@@ -44,6 +71,10 @@ def find_events(workspace: Workspace, wanted: EventFilter) -> QuerySet[Event]:
         )
     if wanted.source:
         events = events.filter(source=wanted.source)
+    if wanted.id:
+        events = events.filter(_by_id(wanted.id))
+    if wanted.state:
+        events = _in_state(events, wanted.state)
     if wanted.after:
         events = events.filter(received_at__gte=wanted.after)
     if wanted.before:
@@ -61,25 +92,51 @@ def get_event(workspace: Workspace, event_id: int) -> Event:
     return event
 
 
+def _by_id(text: str) -> Q:
+    """Find an event by its number, or by its source's name for it."""
+    is_number = text.isascii() and text.isdigit() and len(text) < 19
+    return Q(event_id=text) | Q(pk=int(text)) if is_number else Q(event_id=text)
+
+
+def _in_state(events: QuerySet[Event], state: str) -> QuerySet[Event]:
+    matches = Match.objects.filter(event=OuterRef("pk"))
+    if state == EventState.WAITING:
+        return events.filter(dispatched_at__isnull=True)
+    if state == EventState.UNMATCHED:
+        return events.filter(~Exists(matches), dispatched_at__isnull=False)
+    if state not in EventState.values:
+        raise InvalidInput(f"Choose one of: {', '.join(EventState.values)}.", "state")
+    return events.filter(Exists(matches.filter(status=state)))
+
+
 @transaction.atomic
-def replay_event(event: Event, *, by: User | None) -> Event:
-    """Dispatch an event once more, as a new one that says of which it is the replay. Subscriptions of today count."""
-    (again,) = emit_events(event.workspace, [_again(event)])
+def replay_event(event: Event, *, by: User | None, key: str = "") -> Event:
+    """Dispatch an event once more, as a new one that says of which it is the replay. Subscriptions of today count.
+
+    With the `key` of an earlier call, its replay is given back.
+    """
+    (again,) = emit_events(event.workspace, [_again(event, key)])
     log.info("event_replayed", number=event.pk, again=again.pk, by=by.get_username() if by else "operator")
     return again
 
 
+def preview_replay(workspace: Workspace, wanted: EventFilter) -> ReplayPreview:
+    """Say what a replay of a range would dispatch once more; raises InvalidInput as that does."""
+    names = list(_replayed(workspace, wanted).values_list("name", flat=True)[: MAX_REPLAYED + 1])
+    _check_count(len(names))
+    return ReplayPreview(len(names), Counter(names).most_common())
+
+
 @transaction.atomic
-def replay_events(workspace: Workspace, wanted: EventFilter, *, by: User | None) -> list[Event]:
+def replay_events(workspace: Workspace, wanted: EventFilter, *, by: User | None, key: str = "") -> list[Event]:
     """Dispatch all events of a range once more, in their order; raises InvalidInput if they are too many.
 
-    Replays are left out: each event is replayed, not what was replayed before. So are signals.
+    Replays are left out: each event is replayed, not what was replayed before. So are signals. With the `key` of an
+    earlier call, its replays are given back.
     """
-    found = find_events(workspace, wanted).filter(replay_of__isnull=True, to_run__isnull=True)
-    events = list(found[: MAX_REPLAYED + 1])
-    if len(events) > MAX_REPLAYED:
-        raise InvalidInput(f"These are more than {MAX_REPLAYED:,} events; choose a narrower range.", "after")
-    again = emit_events(workspace, [_again(event) for event in reversed(events)])
+    events = list(_replayed(workspace, wanted)[: MAX_REPLAYED + 1])
+    _check_count(len(events))
+    again = emit_events(workspace, [_again(event, key) for event in reversed(events)])
     log.info("events_replayed", count=len(again), by=by.get_username() if by else "operator")
     return again
 
@@ -103,11 +160,21 @@ def forget_events(before: datetime) -> int:
     return len(found)
 
 
-def _again(event: Event) -> NewEvent:
+def _replayed(workspace: Workspace, wanted: EventFilter) -> QuerySet[Event]:
+    return find_events(workspace, wanted).filter(replay_of__isnull=True, to_run__isnull=True)
+
+
+def _check_count(count: int) -> None:
+    if count > MAX_REPLAYED:
+        raise InvalidInput(f"These are more than {MAX_REPLAYED:,} events; choose a narrower range.", "after")
+
+
+def _again(event: Event, key: str) -> NewEvent:
     return NewEvent(
         name=event.name,
         data=event.data,
         source=event.source,
+        event_id=f"replay:{event.pk}:{digest([key])}" if key else "",
         occurred_at=event.occurred_at,
         tainted=event.tainted,
         to_run=event.to_run_id,

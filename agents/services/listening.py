@@ -16,10 +16,12 @@ from agents.engine import control
 from agents.engine.canonical import JSON
 from agents.engine.happening_records import Listening, told_name, told_token
 from agents.matching import matches
-from agents.models import ACTIVE, Event, Inbox, Listener, Match, Run
+from agents.models import ACTIVE, Event, Inbox, Listener, Match, MatchStatus, Run
 from agents.triggers.patterns import ANY, fits, patterns_of
 
 CHUNK = 200
+MAX_KEY = 200
+"""Characters of a step's key that the delivery log keeps."""
 
 
 class Listeners:
@@ -123,7 +125,8 @@ def _look_back(listener: Listener) -> bool:
 
 def _since(listener: Listener, run: Run) -> QuerySet[Event]:
     """Give the events that a run may be handed: what was dispatched after it was created, but for what started it."""
-    started_it = Match.objects.filter(event=OuterRef("pk"), run__in=[pk for pk in (run.pk, run.root_id) if pk])
+    runs = [pk for pk in (run.pk, run.root_id) if pk]
+    started_it = Match.objects.filter(event=OuterRef("pk"), run__in=runs, status=MatchStatus.STARTED)
     events = Event.objects.filter(
         Q(dispatched_at__isnull=True) | Q(dispatched_at__gt=run.created_at),
         Q(to_run__isnull=True) | Q(to_run=run.pk),
@@ -143,6 +146,8 @@ def _hand_over(listener: Listener, event: Event) -> bool:
     if Inbox.objects.filter(run_id=listener.run_id, token=token).exists():
         return False
     is_told = control.tell(listener.run_id, told_name(listener.key), happening_of(event), token=token)
+    if is_told:
+        Match.objects.create(event=event, run_id=listener.run_id, key=listener.key[:MAX_KEY], status=MatchStatus.WOKE)
     # Of a run that has ended too: it waits for nothing any more.
     listener.delete()
     return is_told

@@ -58,6 +58,12 @@ def badge(tone: str, word: str) -> SafeString:
 
 
 @register.simple_tag
+def outcome(status: str, count: int = 1) -> SafeString:
+    """Show what came of an event: icon and word."""
+    return badge(*wording.event_outcome(status, count))
+
+
+@register.simple_tag
 def elapsed(run: Run) -> str:
     """Say how long a run has been at work, from its first start to its end or to now."""
     if run.started_at is None:

@@ -32,16 +32,23 @@ class JSONText(forms.CharField):
         if not text.strip():
             return None
         try:
-            return json.loads(text)
+            return json.loads(text, parse_constant=_refuse_constant)
+        except json.JSONDecodeError as error:
+            place = f"line {error.lineno}, character {error.colno}"
+            raise forms.ValidationError(f"This is no JSON at {place}: {error.msg}.") from error
         except (ValueError, RecursionError) as error:
-            place = f" in line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-            raise forms.ValidationError(f"This is no JSON{place}.") from error
+            raise forms.ValidationError("This is no JSON.") from error
 
     def prepare_value(self, value: Any) -> Any:
         """Write the value; what somebody has typed stays as it was typed."""
         if value is None or isinstance(value, str):
             return value
         return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _refuse_constant(name: str) -> None:
+    """Refuse NaN and the like, which Python reads and JSON does not know."""
+    raise json.JSONDecodeError(f"There is no value {name}", "", 0)
 
 
 class Lines(forms.CharField):

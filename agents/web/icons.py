@@ -42,6 +42,8 @@ PATHS = {
     "approvals": '<path d="M2.2 3h11.6v10H2.2zM5 8.2l2 2 4-4.4"/>',
     "documents": '<path d="M4.5 1.8h7.8v10.4H4.5zM4.5 4H2.8v10.2h7.7v-2M6.8 5h3.2M6.8 7.6h3.2"/>',
     "workers": '<path d="M2 2.8h12v4H2zM2 9.2h12v4H2zM4.6 4.8h.1M4.6 11.2h.1"/>',
+    "events": '<circle cx="8" cy="8" r="1.4"/><path d="M5 11a4.2 4.2 0 0 1 0-6M11 5a4.2 4.2 0 0 1 0 6'
+    'M2.9 13.1a7.2 7.2 0 0 1 0-10.2M13.1 2.9a7.2 7.2 0 0 1 0 10.2"/>',
     "webhooks": '<circle cx="8" cy="4.4" r="2.2"/><circle cx="3.9" cy="11.4" r="2.2"/>'
     '<circle cx="12.1" cy="11.4" r="2.2"/><path d="M6.9 6.3L5 9.5M6.1 11.4h3.8M9.1 6.3l1.9 3.2"/>',
     "key": '<circle cx="5" cy="11" r="3"/><path d="M7.2 8.8L14 2M11 5l2 2"/>',

@@ -134,6 +134,21 @@ def absolute(moment: datetime) -> str:
     return timezone.localtime(moment).strftime("%-d %B %Y, %H:%M:%S %Z")
 
 
+_OUTCOMES = {
+    "held": ("waiting", "held"),
+    "started": ("succeeded", "started"),
+    "woke": ("succeeded", "woke"),
+    "skipped": ("cancelled", "skipped"),
+    "failed": ("failed", "failed"),
+}
+
+
+def event_outcome(status: str, number: int = 1) -> tuple[str, str]:
+    """Say what came of an event, and how often: the name of the colour and the icon, and the word."""
+    tone, word = _OUTCOMES[status]
+    return tone, f"{word} {count(number)}" if number > 1 else word
+
+
 def run_state(run: Run) -> State:
     """Say how a run is doing, with what was asked of it."""
     status = RunStatus(run.status)

@@ -39,6 +39,9 @@ KEY_HEADER = OpenApiParameter(
     OpenApiParameter.HEADER,
     description="Stands for the `id` of an event that has none; with several, each has its place after the key.",
 )
+ONCE_HEADER = OpenApiParameter(
+    "Idempotency-Key", OpenApiTypes.STR, OpenApiParameter.HEADER, description="The same key is the same replay."
+)
 ANSWER = PolymorphicProxySerializer("EventOrEvents", [EventShown, EventList], resource_type_field_name=None, many=False)
 
 
@@ -115,22 +118,25 @@ class EventView(ApiView):
 class ReplayView(ApiView):
     """Replays an event."""
 
-    @extend_schema(operation_id="replay_event", request=None, responses={202: EventShown})
+    @extend_schema(operation_id="replay_event", request=None, responses={202: EventShown}, parameters=[ONCE_HEADER])
     def post(self, request: Request, event_id: int) -> Response:
         """Dispatch an event once more, as a new one that says of which it is the replay."""
-        again = event_log.replay_event(event_log.get_event(self.workspace(), event_id), by=self.person())
+        found, key = event_log.get_event(self.workspace(), event_id), idempotency_key(request)
+        again = event_log.replay_event(found, by=self.person(), key=key)
         return Response(EventShown(again).data, status=202)
 
 
 class ReplayRangeView(ApiView):
     """Replays all events of a range."""
 
-    @extend_schema(operation_id="replay_events", request=ReplayForm, responses={202: Replayed})
+    @extend_schema(
+        operation_id="replay_events", request=ReplayForm, responses={202: Replayed}, parameters=[ONCE_HEADER]
+    )
     def post(self, request: Request) -> Response:
         """Dispatch all events of a range once more, in their order; replays and signals are left out."""
         asked = ReplayForm.read(request.data)
         wanted = event_log.EventFilter(pattern=asked.pop("name"), **asked)
-        again = event_log.replay_events(self.workspace(), wanted, by=self.person())
+        again = event_log.replay_events(self.workspace(), wanted, by=self.person(), key=idempotency_key(request))
         ids = [event.pk for event in again]
         return Response(Replayed({"count": len(ids), "ids": ids}).data, status=202)
 

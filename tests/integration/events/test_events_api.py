@@ -95,6 +95,10 @@ def test_events_are_listed_by_name_source_and_time(api: Client) -> None:
     assert names("name=order.*") == ["order.sent", "order.paid"]
     assert names("name=ordering") == ["ordering"]
     assert names("source=till") == ["ordering"]
+    last = api.get(EVENTS).json()["items"][0]["id"]
+    assert names(f"id={last}") == ["user.new"]
+    assert names("state=waiting&name=ordering") == ["ordering"]
+    assert names("state=started") == names("id=x") == []
     assert names("after=2999-01-01T00:00:00Z") == []
     assert api.get(f"{EVENTS}?name=a*b").status_code == 400
     first = api.get(f"{EVENTS}?limit=3").json()
@@ -114,8 +118,11 @@ def test_the_delivery_log_says_what_came_of_an_event_and_it_is_replayed(
     assert delivery["run"] == str(Run.objects.get().pk)
     assert shown["dispatched_at"]
 
-    again = post(api, f"{EVENTS}/{told['id']}/replay", {}).json()
+    once = {"Idempotency-Key": "k"}
+    again = post(api, f"{EVENTS}/{told['id']}/replay", {}, **once).json()
+    assert post(api, f"{EVENTS}/{told['id']}/replay", {}, **once).json()["id"] == again["id"]
     dispatch()
+    assert [item["id"] for item in api.get(f"{EVENTS}?state=started").json()["items"]] == [again["id"], told["id"]]
     assert (again["replay_of"], again["data"], again["tainted"]) == (told["id"], {"n": 1}, True)
     assert Run.objects.count() == 2
 

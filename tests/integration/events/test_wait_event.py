@@ -53,6 +53,13 @@ def test_a_parked_run_is_woken_by_the_first_event_that_fits(workspace: Workspace
     tell(workspace, "order.paid", {"order": 17, "n": 2})
 
     assert until(run_id).output == [first.pk, 1]
+    woken = Match.objects.get()
+    assert (woken.event_id, woken.run_id, woken.status, woken.key) == (
+        first.pk,
+        run_id,
+        "woke",
+        "wait_event:order.paid#0",
+    )
     assert not Listener.objects.exists()
     wait_for(lambda: not Event.objects.filter(dispatched_at=None).exists())
     assert Inbox.objects.filter(run_id=run_id).count() == 1
@@ -216,12 +223,18 @@ def test_a_dispatcher_that_dies_after_it_told_runs_tells_and_starts_nothing_twic
         with pytest.raises(Killed):
             dispatch()
     assert told(run) == [1]
-    assert not Match.objects.exists()
+    assert outcomes() == ["woke"]
 
     dispatch()
     dispatch()
     assert told(run) == [1]
-    assert Match.objects.count() == Run.objects.exclude(pk=run.pk).count() == 1
+    assert outcomes() == ["woke", "started"]
+    assert Run.objects.exclude(pk=run.pk).count() == 1
+
+
+def outcomes() -> list[str]:
+    """What the delivery log says, in its order."""
+    return list(Match.objects.order_by("id").values_list("status", flat=True))
 
 
 def _is_parked(run_id: UUID) -> bool:

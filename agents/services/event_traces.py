@@ -1,0 +1,100 @@
+"""What came of events: at subscriptions, at runs that waited, at endpoints; and which events are behind a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from django.db.models import Count, QuerySet
+
+from agents.models import Event, Match, MatchStatus, Run, RunEvent, WebhookDelivery, WebhookEndpoint
+
+SHOWN = 200
+"""Rows of a delivery log that are given at once."""
+NAMED = 3
+"""Events behind a run, and replays of an event, that are named."""
+
+
+class Outcome(NamedTuple):
+    """What came of an event, and how many times."""
+
+    status: str
+    times: int
+
+
+class Origin(NamedTuple):
+    """What of the workspace's own an event comes from: a schedule, a watcher, a source of webhooks."""
+
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Causes:
+    """The events that started a run, and those that woke it, the latest first, and how many more there are of each.
+
+    `told` is what the run's own log says of what started it; that outlasts the events.
+    """
+
+    started: list[Match] = field(default_factory=list)
+    more_started: int = 0
+    woken: list[Match] = field(default_factory=list)
+    more_woken: int = 0
+    told: dict[str, Any] = field(default_factory=dict)
+
+
+def outcomes_of(events: Iterable[Event]) -> dict[int, list[Outcome]]:
+    """Give what came of some events, by their numbers; nothing for those that met nobody."""
+    found: dict[int, list[Outcome]] = {}
+    matches = Match.objects.filter(event__in=[event.pk for event in events])
+    counted = matches.order_by("event", "status").values_list("event_id", "status").annotate(times=Count("id"))
+    for event_id, status, times in counted:
+        found.setdefault(event_id, []).append(Outcome(status, times))
+    return found
+
+
+def matches_of(event: Event) -> tuple[list[Match], int]:
+    """Give the first rows of an event's delivery log with their runs, and how many more there are."""
+    matches = Match.objects.filter(event=event).order_by("id")
+    rows = list(matches.select_related("subscription", "run__agent_version__agent")[: SHOWN + 1])
+    return rows[:SHOWN], matches.count() - SHOWN if len(rows) > SHOWN else 0
+
+
+def replays_of(event: Event) -> list[Event]:
+    """Give the latest replays of an event."""
+    return list(Event.objects.filter(replay_of=event).order_by("-id")[:NAMED])
+
+
+def webhooks_of(event: Event) -> list[WebhookDelivery]:
+    """Give the webhooks by which endpoints are told of an event."""
+    # By its endpoints: the deliveries of one event have no index of their own.
+    endpoints = WebhookEndpoint.objects.filter(workspace=event.workspace_id).values_list("pk", flat=True)
+    deliveries = WebhookDelivery.objects.filter(endpoint__in=list(endpoints), event=event.pk)
+    return list(deliveries.select_related("endpoint").order_by("id")[:SHOWN])
+
+
+def origin_of(event: Event) -> Origin | None:
+    """Say what of the workspace's own an event comes from; None for what others tell of."""
+    if event.source in ("schedule", "watcher") and event.name.startswith(f"{event.source}."):
+        return Origin(event.source, event.name.partition(".")[2])
+    kind, _, name = event.source.partition(":")
+    return Origin("webhook source", name) if kind == "webhook" and name else None
+
+
+def causes_of(run: Run) -> Causes:
+    """Say which events started a run and which woke it."""
+    matches = Match.objects.filter(run=run).select_related("event", "subscription").order_by("-id")
+    started, more_started = _some(matches.filter(status=MatchStatus.STARTED))
+    woken, more_woken = _some(matches.filter(status=MatchStatus.WOKE))
+    told: dict[str, Any] = {}
+    if not started and run.source == "event":
+        # They are forgotten by now.
+        first = RunEvent.objects.filter(run=run, number=1).values_list("data", flat=True).first()
+        told = first if isinstance(first, dict) and "event" in first else {}
+    return Causes(started, more_started, woken, more_woken, told)
+
+
+def _some(matches: QuerySet[Match]) -> tuple[list[Match], int]:
+    rows = list(matches[: NAMED + 1])
+    return rows[:NAMED], matches.count() - NAMED if len(rows) > NAMED else 0
