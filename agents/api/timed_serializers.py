@@ -132,7 +132,10 @@ class ScheduleOut(TimedOut):
     catch_up = serializers.ChoiceField(choices=CatchUp.choices)
     catch_up_limit = serializers.IntegerField()
     fired_at = Moment(allow_null=True)
-    skipped = serializers.IntegerField(help_text="How many firings the last one passed over, counted to 1,000.")
+    skipped = serializers.IntegerField(
+        help_text="How many firings were passed over when that happened last, counted to 1,000; 1,001 are more."
+    )
+    skipped_at = Moment(allow_null=True)
 
 
 class WatcherOut(TimedOut):

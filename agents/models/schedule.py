@@ -23,8 +23,10 @@ class Schedule(Timed):
     catch_up_limit = models.PositiveSmallIntegerField(default=1)
     fired_at = models.DateTimeField(null=True, blank=True)
     skipped = models.PositiveIntegerField(
-        default=0, help_text="How many firings the last one passed over, counted to 1,000."
+        default=0,
+        help_text="How many firings were passed over when that happened last, counted to 1,000; 1,001 are more.",
     )
+    skipped_at = models.DateTimeField(null=True, blank=True)
 
     class Meta(Timed.Meta):
         constraints = (

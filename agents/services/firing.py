@@ -25,6 +25,8 @@ from agents.triggers.schedules import CatchUp, Firing, plan
 
 AT_ONCE = 100
 """Schedules of one transaction: so long does nobody else see that they have fired."""
+FIELDS = ("due_at", "fires_at", "fired_at", "skipped", "skipped_at", "broken")
+"""What firing changes in a schedule."""
 
 log = structlog.get_logger(__name__)
 
@@ -59,7 +61,7 @@ def _fire_some(now: datetime) -> int:
         schedules = list(due.select_for_update(skip_locked=True, of=("self",))[:AT_ONCE])
         for schedule in schedules:
             _fire(schedule, now)
-        Schedule.objects.bulk_update(schedules, ["due_at", "fires_at", "fired_at", "skipped", "broken"])
+        Schedule.objects.bulk_update(schedules, FIELDS)
     return len(schedules)
 
 
@@ -80,10 +82,10 @@ def _fire(schedule: Schedule, now: datetime) -> None:
     following = firing.following
     schedule.due_at = following.at if following else None
     schedule.fires_at = following.fires_at if following else None
-    schedule.skipped = firing.skipped
     if firing.fire:
         schedule.fired_at = now
     if firing.skipped:
+        schedule.skipped, schedule.skipped_at = firing.skipped, now
         log.info("firings_passed_over", schedule=schedule.name, count=firing.skipped, rule=schedule.catch_up)
 
 

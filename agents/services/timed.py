@@ -15,9 +15,9 @@ from agents.engine.notify import announce
 from agents.models import Agent, Overlap, Schedule, Timed, TimingKind, Workspace
 from agents.services.errors import Conflict, InvalidInput
 from agents.services.runs import PRIORITIES, input_text
-from agents.triggers.cron import BadTiming
+from agents.triggers.cron import BadTiming, cron_words
 from agents.triggers.inputs import BadTemplate, check_template
-from agents.triggers.schedules import Timing, next_due, upcoming
+from agents.triggers.schedules import Timing, next_due, upcoming, zone_of
 
 MAX_NAME = 50
 """The subscription that starts the agent has a name made of it."""
@@ -66,7 +66,8 @@ class Wanted:
         row.timing, row.jitter = kind, self.jitter
         # What belongs to another kind is dropped: nothing is kept that does not count.
         row.cron = " ".join(self.cron.split()) if kind == TimingKind.CRON else ""
-        row.time_zone = self.time_zone if kind == TimingKind.CRON else "UTC"
+        # What has a moment of its own keeps the zone in which it was said, to be shown in it.
+        row.time_zone = "UTC" if kind == TimingKind.INTERVAL else self.time_zone
         row.at = self.at if kind == TimingKind.ONCE else None
         is_same_step = before is not None and before.kind == kind and before.seconds == self.seconds
         row.seconds = self.seconds if kind == TimingKind.INTERVAL else 0
@@ -176,12 +177,21 @@ def check_name(name: str) -> None:
 
 
 def words_of(row: Timed) -> str:
-    """Say in words when a row is due."""
-    if row.timing == TimingKind.ONCE:
-        return f"once, {row.at:%Y-%m-%d %H:%M:%S} UTC" if row.at else "once"
+    """Say in words when a row is due, and on whose clocks."""
+    words = plain_words_of(row)
+    return words if row.timing == TimingKind.INTERVAL else f"{words} ({row.time_zone})"
+
+
+def plain_words_of(row: Timed) -> str:
+    """Say in words when a row is due, without its zone. What can't be read is given as it is written."""
     if row.timing == TimingKind.INTERVAL:
         return f"every {_span(row.seconds)}"
-    return f"{row.cron} ({row.time_zone})"
+    try:
+        if row.timing == TimingKind.CRON:
+            return cron_words(row.cron)
+        return f"once, {row.at.astimezone(zone_of(row.time_zone)):%Y-%m-%d %H:%M:%S}" if row.at else "once"
+    except BadTiming:
+        return row.cron or "once"
 
 
 def poke() -> None:

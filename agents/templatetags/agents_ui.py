@@ -17,7 +17,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from agents.models import Run
-from agents.web import detail, icons, timeline, wording
+from agents.services.timed import plain_words_of
+from agents.web import detail, icons, timed, timeline, wording
 
 register = template.Library()
 
@@ -28,6 +29,8 @@ register.filter("cost", wording.cost)
 register.filter("count", wording.count)
 register.filter("size", wording.size)
 register.filter("cap_name", wording.cap_name)
+register.filter("timed_state", timed.state_of)
+register.filter("timed_words", plain_words_of)
 register.filter("cap_amount", wording.cap_amount)
 register.filter("absolute", wording.absolute)
 register.filter("short_key", timeline.short_key)

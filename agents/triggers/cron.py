@@ -41,6 +41,13 @@ def check_cron(expression: str) -> None:
     _read(expression)
 
 
+def cron_words(expression: str) -> str:
+    """Say an expression in words, as in "at 09:00 on Monday through Friday"; raises BadTiming."""
+    check_cron(expression)
+    words = CronSim(expression, _EPOCH).explain()
+    return f"{words[:1].lower()}{words[1:]}"
+
+
 def cron_times(expression: str, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
     """Give the times after a moment, in UTC and in order; none where none come within fifty years."""
     read = _read(expression)

@@ -20,7 +20,7 @@ MAX_CATCH_UP = 100
 MAX_JITTER = 3600
 MAX_INTERVAL = 366 * 24 * 3600
 MOST_COUNTED = 1_000
-"""So many missed firings are counted; of more it is only said that there were more."""
+"""So many missed firings are counted; one more stands for any number beyond."""
 _LOOKED_AHEAD = 10
 _LATEST = datetime(9000, 1, 1, tzinfo=UTC)
 
@@ -92,10 +92,10 @@ class Timing:
                 return list(found)
             window *= 8
 
-    def count(self, since: datetime, until: datetime) -> int:
-        """Count the times from `since` to `until`, both included; not beyond MOST_COUNTED + 1."""
+    def count(self, since: datetime, until: datetime, most: int) -> int:
+        """Count the times from `since` to `until`, both included; not beyond `most`."""
         times = self.times(since - timedelta(microseconds=1))
-        return sum(1 for time in islice(times, MOST_COUNTED + 1) if time <= until)
+        return sum(1 for time in islice(times, most) if time <= until)
 
     def _intervals(self, after: datetime) -> Iterator[datetime]:
         if self.seconds < 1 or self.anchor is None:
@@ -168,6 +168,7 @@ def plan(id: UUID, timing: Timing, due: datetime, now: datetime, *, catch_up: Ca
     fire = tuple(times[-wanted:])
     if catch_up == "none":
         fire = tuple(time for time in fire if now - time - jitter_of(id, time, timing.jitter) <= ON_TIME)
-    passed = timing.count(due, now) - (waiting is not None)
+    others = len(fire) + (waiting is not None)
+    skipped = max(0, timing.count(due, now, MOST_COUNTED + 1 + others) - others)
     following = next_due(id, timing, waiting - timedelta(microseconds=1) if waiting else max(last, due))
-    return Firing(fire, max(0, passed - len(fire)), following)
+    return Firing(fire, skipped, following)

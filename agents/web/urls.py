@@ -16,6 +16,8 @@ from agents.web.views import (
     results,
     run,
     runs,
+    schedule_editor,
+    schedules,
     secrets,
     threads,
     tokens,
@@ -31,6 +33,7 @@ _RUN = "w/<slug:slug>/runs/<uuid:run_id>/"
 _AGENT = "w/<slug:slug>/agents/<slug:name>/"
 _HOOK_IN = "w/<slug:slug>/webhooks/in/<slug:name>/"
 _HOOK_OUT = "w/<slug:slug>/webhooks/out/<slug:name>/"
+_SCHEDULE = "w/<slug:slug>/schedules/<slug:name>/"
 _CONTROLS = ("cancel", "pause", "resume", "retry")
 _PREVIEWED = ("resume", "retry")
 
@@ -92,6 +95,14 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("w/<slug:slug>/limits/add/", limits.add, name="limit-add"),
     path("w/<slug:slug>/limits/<int:limit_id>/", limits.change, name="limit"),
     path("w/<slug:slug>/limits/<int:limit_id>/remove/", limits.remove, name="limit-remove"),
+    path("w/<slug:slug>/schedules/", schedules.schedules, name="schedules"),
+    path("w/<slug:slug>/new-schedule/", schedule_editor.new, name="schedule-new"),
+    path(_SCHEDULE, schedules.schedule, name="schedule"),
+    path(f"{_SCHEDULE}edit/", schedule_editor.edit, name="schedule-edit"),
+    path(f"{_SCHEDULE}run/", schedules.run, name="schedule-run"),
+    path(f"{_SCHEDULE}pause/", schedules.pause, {"paused": True}, name="schedule-pause"),
+    path(f"{_SCHEDULE}resume/", schedules.pause, {"paused": False}, name="schedule-resume"),
+    path(f"{_SCHEDULE}remove/", schedules.remove, name="schedule-remove"),
     path("w/<slug:slug>/webhooks/", webhook_sources.webhooks, name="webhooks"),
     path("w/<slug:slug>/webhooks/in/add/", webhook_sources.add, name="webhook-source-add"),
     path(_HOOK_IN, webhook_sources.source, name="webhook-source"),

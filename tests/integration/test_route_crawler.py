@@ -286,6 +286,13 @@ RULES: dict[str, tuple[Rule, ...]] = {
         for action in ("rotate", "on", "off", "test", "replay", "remove", "<uuid:delivery_id>/replay")
     },
     "w/<slug:slug>/webhooks/out/<slug:name>/<uuid:delivery_id>/": (PAGE,),
+    "w/<slug:slug>/schedules/": (PAGE,),
+    "w/<slug:slug>/new-schedule/": (page("GET", stranger=404, viewer=403), PAGE_ACT),
+    "w/<slug:slug>/schedules/<slug:name>/": (PAGE,),
+    "w/<slug:slug>/schedules/<slug:name>/edit/": (page("GET", stranger=404, viewer=403), PAGE_ACT),
+    **{
+        f"w/<slug:slug>/schedules/<slug:name>/{action}/": (PAGE_ACT,) for action in ("run", "pause", "resume", "remove")
+    },
     "w/<slug:slug>/settings/providers/": (PAGE,),
     "w/<slug:slug>/settings/providers/add/": (PAGE_ACT,),
     "w/<slug:slug>/settings/providers/<slug:name>/": (page("GET", stranger=404, viewer=403), PAGE_ACT),

@@ -45,7 +45,7 @@ def test_a_schedule_is_made_shown_changed_and_removed(api: Client, workspace: Wo
         "catch_up": "one",
         "broken": "",
     }
-    assert shown["words"] == "0 9 * * MON-FRI (Europe/Berlin)"
+    assert shown["words"] == "at 09:00 on Monday through Friday (Europe/Berlin)"
     assert len(shown["next"]) == 5
     assert shown["next"] == sorted(shown["next"])
     assert api.get("/api/v1/schedules/digest").json() == shown

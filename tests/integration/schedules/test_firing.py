@@ -161,7 +161,12 @@ def test_after_a_week_without_workers_the_rule_decides(
     times = list(Event.objects.order_by("id").values_list("occurred_at", flat=True))
     assert times == [first + timedelta(days=7) - back * HOUR for back in reversed(range(fires))]
     assert due_of(schedule) == first + timedelta(days=7) + HOUR
-    assert schedule.skipped == 7 * 24 + 1 - fires
+    passed_over = (7 * 24 + 1 - fires, late)
+    assert (schedule.skipped, schedule.skipped_at) == passed_over
+    # What was passed over stays to be seen when it goes on as if nothing had been.
+    assert fire_at(first + timedelta(days=7) + HOUR) == 1
+    due_of(schedule)
+    assert (schedule.skipped, schedule.skipped_at) == passed_over
 
 
 def test_once_fires_once_and_is_over(workspace: Workspace) -> None:
