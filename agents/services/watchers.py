@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from importlib import import_module
 from typing import Any
 
 import structlog
@@ -18,6 +19,7 @@ from agents.services.errors import Conflict, InvalidInput, NotFound
 from agents.services.rights import require_admin, require_writer
 from agents.services.standing import drop_subscription, keep_subscription
 from agents.triggers.looks.base import BadTarget
+from agents.triggers.looks.folders import folders_for
 from agents.triggers.looks.looking import read_target
 
 MAX_WATCHERS = 1_000
@@ -41,17 +43,43 @@ class Wanted(timed.Wanted):
         except BadTarget as error:
             place = "kind" if error.field == "kind" else f"target.{error.field}" if error.field else "target"
             raise InvalidInput(str(error), place) from error
-        if self.timing == TimingKind.ONCE:
-            raise InvalidInput("A watcher looks again and again: by a cron expression or an interval.", "timing")
-        if self.timing == TimingKind.INTERVAL and self.seconds < SHORTEST_INTERVAL:
-            raise InvalidInput(f"A watcher looks every {SHORTEST_INTERVAL} seconds at most.", "seconds")
-        if self.timing == TimingKind.CRON and len(self.cron.split()) == 6:
-            raise InvalidInput("A watcher's cron expression has five fields: no seconds.", "cron")
+        check_pace(self.timing, self.cron, self.seconds)
         if (row.kind, row.target) != (self.kind, target):
             # Of something else nothing is known: the next look is a first one.
             row.kind, row.target, row.state = self.kind, target, None
             row.failures, row.problem, row.looking = 0, "", None
         timed.Wanted.write(self, row, now)
+
+
+def check_pace(timing: str, cron: str, seconds: int) -> None:
+    """Raise InvalidInput for a timing that is right in itself, and not for looking at what belongs to others."""
+    if timing == TimingKind.ONCE:
+        raise InvalidInput("A watcher looks again and again: by a cron expression or an interval.", "timing")
+    if timing == TimingKind.INTERVAL and seconds < SHORTEST_INTERVAL:
+        raise InvalidInput(f"A watcher looks every {SHORTEST_INTERVAL} seconds at most.", "seconds")
+    if timing == TimingKind.CRON and len(cron.split()) == 6:
+        raise InvalidInput("A watcher's cron expression has five fields: no seconds.", "cron")
+
+
+def times_of(**timing: Any) -> timed.Times:
+    """Give the next looks of a watcher that is not there yet; raises InvalidInput, as making it would."""
+    check_pace(timing["timing"], timing["cron"], timing["seconds"])
+    return timed.times_of(**timing)
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """What the operator lets a workspace look at, by name, besides the web."""
+
+    folders: list[str]
+    connections: list[str]
+
+
+def places_of(workspace: Workspace) -> Places:
+    """Give the folders and databases that a workspace may watch."""
+    # Its drivers are read in only where databases are asked.
+    databases = import_module("tools.builtin.sql_reading").databases_for(workspace.pk)
+    return Places(list(folders_for(workspace.pk)), list(databases))
 
 
 def list_watchers(workspace: Workspace) -> QuerySet[Watcher]:

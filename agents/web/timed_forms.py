@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from django import forms
 from django.utils import timezone
 
-from agents.models import CatchUp, Overlap, Schedule, Timed, TimingKind
-from agents.services import schedules, timed
+from agents.models import CatchUp, Overlap, Schedule, Timed, TimingKind, Watcher, WatcherKind
+from agents.services import schedules, timed, watchers
 from agents.services.runs import PRIORITIES
 from agents.triggers.cron import MAX_EXPRESSION, BadTiming
+from agents.triggers.looks.base import MAX_URL
 from agents.triggers.schedules import MAX_CATCH_UP, MAX_INTERVAL, MAX_JITTER, zone_of
 from agents.web.agent_forms import JSONText
 
@@ -198,6 +199,59 @@ class ScheduleForm(TimedForm):
         given = self.cleaned_data
         own = {"catch_up": given["catch_up"], "catch_up_limit": given["catch_up_limit"] or 1}
         return schedules.Wanted(**self.when, **self.what, **own)
+
+
+class WatcherForm(TimedForm):
+    """A watcher of one kind: it has the fields that say what such a one looks at."""
+
+    FIELDS: ClassVar[dict[str, tuple[str, ...]]] = {
+        WatcherKind.URL: ("url", "selector"),
+        WatcherKind.FEED: ("url",),
+        WatcherKind.FOLDER: ("folder", "pattern"),
+        WatcherKind.SQL: ("connection", "sql"),
+    }
+    KINDS = TimedForm.KINDS[:2]
+
+    kind = forms.CharField(widget=forms.HiddenInput)
+    url = forms.CharField(label="Address", max_length=MAX_URL)
+    selector = forms.CharField(label="Selector", required=False, max_length=200)
+    folder = forms.ChoiceField(label="Folder")
+    pattern = forms.CharField(label="Names like", required=False, max_length=200)
+    connection = forms.ChoiceField(label="Database")
+    sql = forms.CharField(label="Statement", widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false"}))
+
+    def __init__(self, *args: Any, kind: str, places: watchers.Places, row: Watcher | None = None, **kw: Any) -> None:
+        every = {"kind": kind, "timing": TimingKind.INTERVAL, "every": 15, "unit": 60}
+        kw["initial"] = {**every, **kw.get("initial", {})}
+        super().__init__(*args, row=row, **kw)
+        self.of_kind = WatcherKind(kind)
+        for name in {name for names in self.FIELDS.values() for name in names} - set(self.FIELDS[kind]):
+            del self.fields[name]
+        del self.fields["at"]
+        target = row.target if row is not None else {}
+        for name, known in (("folder", places.folders), ("connection", places.connections)):
+            if name in self.fields:
+                # One that the operator has taken back stays to be seen.
+                kept = [str(target[name])] if name in target else []
+                self._choose(name, [(one, one) for one in dict.fromkeys((*known, *kept))])
+
+    @classmethod
+    def of(cls, watcher: Watcher, **around: Any) -> Self:
+        """Give the form as a watcher fills it."""
+        return cls(kind=watcher.kind, row=watcher, initial={**cls.filled(watcher), **watcher.target}, **around)
+
+    @property
+    def target_fields(self) -> list[forms.BoundField]:
+        """Give the fields that say what is looked at."""
+        return [self[name] for name in self.FIELDS[self.of_kind]]
+
+    @property
+    def wanted(self) -> watchers.Wanted:
+        """Give what was filled in."""
+        given = self.cleaned_data
+        names = [name for name in self.FIELDS[self.of_kind] if given[name]]
+        target = {name: given[name].replace("\r\n", "\n") for name in names}
+        return watchers.Wanted(kind=self.of_kind, target=target, **self.when, **self.what)
 
 
 def _zone_or_utc(name: str) -> Any:

@@ -22,6 +22,8 @@ from agents.web.views import (
     threads,
     tokens,
     tools,
+    watcher_editor,
+    watchers,
     webhook_endpoints,
     webhook_sources,
     workers,
@@ -34,6 +36,7 @@ _AGENT = "w/<slug:slug>/agents/<slug:name>/"
 _HOOK_IN = "w/<slug:slug>/webhooks/in/<slug:name>/"
 _HOOK_OUT = "w/<slug:slug>/webhooks/out/<slug:name>/"
 _SCHEDULE = "w/<slug:slug>/schedules/<slug:name>/"
+_WATCHER = "w/<slug:slug>/watchers/<slug:name>/"
 _CONTROLS = ("cancel", "pause", "resume", "retry")
 _PREVIEWED = ("resume", "retry")
 
@@ -103,6 +106,14 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{_SCHEDULE}pause/", schedules.pause, {"paused": True}, name="schedule-pause"),
     path(f"{_SCHEDULE}resume/", schedules.pause, {"paused": False}, name="schedule-resume"),
     path(f"{_SCHEDULE}remove/", schedules.remove, name="schedule-remove"),
+    path("w/<slug:slug>/watchers/", watchers.watchers, name="watchers"),
+    path("w/<slug:slug>/new-watcher/", watcher_editor.new, name="watcher-new"),
+    path(_WATCHER, watchers.watcher, name="watcher"),
+    path(f"{_WATCHER}edit/", watcher_editor.edit, name="watcher-edit"),
+    path(f"{_WATCHER}look/", watchers.look, name="watcher-look"),
+    path(f"{_WATCHER}pause/", watchers.pause, {"paused": True}, name="watcher-pause"),
+    path(f"{_WATCHER}resume/", watchers.pause, {"paused": False}, name="watcher-resume"),
+    path(f"{_WATCHER}remove/", watchers.remove, name="watcher-remove"),
     path("w/<slug:slug>/webhooks/", webhook_sources.webhooks, name="webhooks"),
     path("w/<slug:slug>/webhooks/in/add/", webhook_sources.add, name="webhook-source-add"),
     path(_HOOK_IN, webhook_sources.source, name="webhook-source"),

@@ -293,6 +293,13 @@ RULES: dict[str, tuple[Rule, ...]] = {
     **{
         f"w/<slug:slug>/schedules/<slug:name>/{action}/": (PAGE_ACT,) for action in ("run", "pause", "resume", "remove")
     },
+    "w/<slug:slug>/watchers/": (PAGE,),
+    "w/<slug:slug>/new-watcher/": (page("GET", stranger=404, viewer=403), PAGE_ACT),
+    "w/<slug:slug>/watchers/<slug:name>/": (PAGE,),
+    "w/<slug:slug>/watchers/<slug:name>/edit/": (page("GET", stranger=404, viewer=403), PAGE_ACT),
+    **{
+        f"w/<slug:slug>/watchers/<slug:name>/{action}/": (PAGE_ACT,) for action in ("look", "pause", "resume", "remove")
+    },
     "w/<slug:slug>/settings/providers/": (PAGE,),
     "w/<slug:slug>/settings/providers/add/": (PAGE_ACT,),
     "w/<slug:slug>/settings/providers/<slug:name>/": (page("GET", stranger=404, viewer=403), PAGE_ACT),

@@ -52,12 +52,17 @@ class Table:
     is_cut: bool
 
 
+def databases_for(workspace_id: int) -> dict[str, str]:
+    """Give the addresses of the databases that a workspace may read, by name."""
+    return {name: str(one["url"]) for name, one in settings.SQL_CONNECTIONS.items() if _is_for(one, workspace_id)}
+
+
 def find_database(name: str, workspace_id: int) -> Database:
     """Find a database that this workspace may read; raises ToolFailed naming those there are."""
-    known = {one: entry for one, entry in settings.SQL_CONNECTIONS.items() if _is_for(entry, workspace_id)}
+    known = databases_for(workspace_id)
     if name not in known:
         raise ToolFailed(f"No database named {name[:60]!r} is registered. There are: {', '.join(known) or 'none'}.")
-    url = str(known[name]["url"])
+    url = known[name]
     return Database(name, url, "SQLite" if urlsplit(url).scheme == "sqlite" else "PostgreSQL")
 
 

@@ -31,12 +31,17 @@ def read_target(given: Mapping[str, JSON]) -> dict[str, JSON]:
     return {"folder": text_of(given, "folder", 60), **({"pattern": pattern} if pattern else {})}
 
 
+def folders_for(workspace_id: int) -> dict[str, Path]:
+    """Give the folders that a workspace may watch, by name."""
+    return {name: Path(entry["path"]) for name, entry in settings.FOLDERS.items() if _is_for(entry, workspace_id)}
+
+
 def find_folder(name: str, workspace_id: int) -> Path:
     """Give a folder that this workspace may watch; raises ToolFailed naming those there are."""
-    known = {one: entry for one, entry in settings.FOLDERS.items() if _is_for(entry, workspace_id)}
+    known = folders_for(workspace_id)
     if name not in known:
         raise ToolFailed(f"No folder named {name[:60]!r} is registered. There are: {', '.join(known) or 'none'}.")
-    return Path(known[name]["path"])
+    return known[name]
 
 
 async def look(target: Mapping[str, JSON], state: State | None, around: Surroundings) -> Look:

@@ -43,7 +43,8 @@ def _look(target: Mapping[str, JSON], state: State | None, workspace_id: int) ->
     table = reading.read(database, check_statement(str(target["sql"])), MAX_ROWS)
     columns = [clean_text(str(column)) for column in table.columns]
     rows = [orjson.dumps([clean_text(cell) if isinstance(cell, str) else cell for cell in row]) for row in table.rows]
-    digest = digest_of(b"\n".join([orjson.dumps(columns), *rows]))
+    # The same rows in another order are no change: few statements say in which order they come.
+    digest = digest_of(b"\n".join([orjson.dumps(columns), *sorted(rows)]))
     kept = [orjson.loads(row) for row in rows] if sum(map(len, rows)) <= MAX_KEPT else None
     now: State = {"digest": digest, "rows": kept}
     if state is None or state.get("digest") == digest:

@@ -269,7 +269,8 @@ async def test_rows_that_come_and_go(tmp_path: Path, around: Surroundings) -> No
     with override_settings(SQL_CONNECTIONS={"shop": {"url": f"sqlite:///{path}"}}):
         first = await look("sql", target, None, around)
         assert first.changes == ()
-        assert (await look("sql", target, first.state, around)).changes == ()
+        for same in (target, {**target, "sql": f"{target['sql']} DESC"}):
+            assert (await look("sql", same, first.state, around)).changes == ()
         change("DELETE FROM lamps WHERE rowid = 3", "UPDATE lamps SET price = 3 WHERE name = 'a'")
         (found,) = (await look("sql", target, first.state, around)).changes
         assert found.data == {

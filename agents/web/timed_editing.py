@@ -1,0 +1,51 @@
+"""What the editors of schedules and of watchers share: the times before anything is saved, and saving."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from agents.services.errors import InvalidInput
+from agents.services.timed import Times
+from agents.web.place import Place
+from agents.web.queries import agents_of
+from agents.web.timed import shown_times
+from agents.web.timed_forms import TimedForm
+
+T = TypeVar("T")
+
+
+def is_preview(form: TimedForm) -> bool:
+    """Tell whether a form was sent to see the times, not to be saved."""
+    return "preview" in form.data
+
+
+def preview_of(form: TimedForm, times_of: Callable[..., Times]) -> dict[str, Any]:
+    """Give what a page says about when it would be due; what is wrong with it stands in the form, too."""
+    times: Times | None = None
+    if form.keep_timing_errors():
+        try:
+            times = times_of(**form.when)
+        except InvalidInput as error:
+            form.refuse(error.field, error.message)
+    return {
+        "words": times.words if times else "",
+        "times": shown_times(times.next, form.when["time_zone"]) if times else None,
+        "problems": [message for told in form.errors.values() for message in told],
+    }
+
+
+def take(form: TimedForm, action: Callable[[], T]) -> T | None:
+    """Carry out what a form says; gives None where it now says what is wrong."""
+    if not form.is_valid():
+        return None
+    try:
+        return action()
+    except InvalidInput as error:
+        form.refuse(error.field, error.message)
+        return None
+
+
+def agents_for(place: Place) -> list[str]:
+    """Give the agents to choose from."""
+    return [agent.name for agent in agents_of(place.workspace)]
