@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, NamedTuple
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Max, Min, QuerySet
 
-from agents.models import Event, Match, MatchStatus, Run, RunEvent, WebhookDelivery, WebhookEndpoint
+from agents.models import (
+    Event,
+    Flow,
+    Match,
+    MatchStatus,
+    Run,
+    RunEvent,
+    Subscription,
+    WebhookDelivery,
+    WebhookEndpoint,
+)
 
 SHOWN = 200
 """Rows of a delivery log that are given at once."""
@@ -98,3 +109,41 @@ def causes_of(run: Run) -> Causes:
 def _some(matches: QuerySet[Match]) -> tuple[list[Match], int]:
     rows = list(matches[: NAMED + 1])
     return rows[:NAMED], matches.count() - NAMED if len(rows) > NAMED else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """How often events met a subscription, when last, and what came of it; `goes_on_at` is when held ones may go on."""
+
+    matched: int = 0
+    last_at: datetime | None = None
+    outcomes: tuple[Outcome, ...] = ()
+    goes_on_at: datetime | None = None
+
+
+def figures_of(subscriptions: Iterable[Subscription]) -> dict[int, Figures]:
+    """Give the figures of some subscriptions, as far as the delivery log reaches back; nothing for those unmet."""
+    ids = [subscription.pk for subscription in subscriptions]
+    matches = Match.objects.filter(subscription__in=ids).order_by("subscription", "status")
+    counted = list(matches.values_list("subscription_id", "status").annotate(times=Count("id"), last=Max("id")))
+    latest: dict[int, int] = {}
+    for pk, _, _, last in counted:
+        latest[pk] = max(last, latest.get(pk, 0))
+    at = dict(Match.objects.filter(pk__in=latest.values()).values_list("subscription_id", "at"))
+    due = Flow.objects.filter(subscription__in=ids, due_at__isnull=False).order_by()
+    goes_on = dict(due.values_list("subscription_id").annotate(at=Min("due_at")))
+    return {
+        pk: Figures(
+            matched=sum(times for _, _, times, _ in rows),
+            last_at=at.get(pk),
+            outcomes=tuple(Outcome(status, times) for _, status, times, _ in rows),
+            goes_on_at=goes_on.get(pk),
+        )
+        for pk, rows in ((pk, [row for row in counted if row[0] == pk]) for pk in latest)
+    }
+
+
+def matches_at(subscription: Subscription) -> QuerySet[Match]:
+    """Give what came of the events that met a subscription, the latest first."""
+    matches = Match.objects.filter(subscription=subscription).order_by("-id")
+    return matches.select_related("event", "run__agent_version__agent")

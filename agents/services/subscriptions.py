@@ -65,8 +65,7 @@ class Wanted:
         """Give the agent; raises InvalidInput for what is no subscription."""
         if fault := fault_of_pattern(self.pattern):
             raise InvalidInput(fault, "pattern")
-        if self.filter is not None and (wrong := problems(self.filter)):
-            raise InvalidInput(" ".join(wrong)[:500], "filter")
+        _checked("filter", _check_filter, self.filter)
         _checked("input", check_template, self.input)
         _checked("flow", read_rules, self.flow)
         check_options(self.priority, (), "")
@@ -80,6 +79,11 @@ class Wanted:
         if self.version is not None:
             _check_version(agent, self.version)
         return agent
+
+
+def _check_filter(condition: JSON) -> None:
+    if condition is not None and (wrong := problems(condition)):
+        raise InvalidInput(" ".join(wrong)[:500], "filter")
 
 
 def _checked(name: str, check: Callable[[Any], object], value: JSON) -> None:
@@ -111,11 +115,15 @@ class WouldMatch:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What a subscription would have matched of the last `looked_at` events whose name fits, `since` the oldest."""
+    """What a subscription would have matched of the last `looked_at` events whose name fits, `since` the oldest.
+
+    `is_cut` says that more would have matched than are given.
+    """
 
     matched: list[WouldMatch]
     looked_at: int
     since: datetime | None
+    is_cut: bool = False
 
 
 def list_subscriptions(workspace: Workspace) -> QuerySet[Subscription]:
@@ -152,6 +160,7 @@ def change_subscription(subscription: Subscription, wanted: Wanted, *, by: User 
     """Change all of a subscription but its name. What it holds back goes on by the new rules."""
     require_admin(subscription.workspace_id, by, WHAT)
     with transaction.atomic():
+        _lock(subscription)
         _fill(subscription, wanted).save()
         _look_again(subscription)
     log.info("subscription_changed", subscription=subscription.name, by=_who(by))
@@ -164,6 +173,7 @@ def set_state(subscription: Subscription, state: str, *, by: User | None) -> Sub
     if state not in SubscriptionState.values:
         raise InvalidInput(f"Choose one of: {', '.join(SubscriptionState.values)}.", "state")
     with transaction.atomic():
+        _lock(subscription)
         subscription.state = state
         subscription.save(update_fields=("state", "updated_at"))
         _look_again(subscription)
@@ -186,15 +196,18 @@ def try_subscription(workspace: Workspace, wanted: Wanted, *, most: int = 50) ->
     agent = wanted.check(workspace)
     events = Event.objects.filter(_by_name(wanted.pattern), workspace=workspace, to_run__isnull=True).order_by("-id")
     matched: list[WouldMatch] = []
-    looked_at, since = 0, None
+    looked_at, since, is_cut = 0, None, False
     for event in events[:LOOKED_BACK].iterator():
         # A pattern's beginning is looked up without regard to case by one of the databases.
         if not fits_pattern(event.name, wanted.pattern):
             continue
         looked_at, since = looked_at + 1, event.received_at
-        if len(matched) < most and fits(wanted.filter, event):
-            matched.append(_would_match(event, agent, wanted))
-    return Trial(matched, looked_at, since)
+        if is_cut or not fits(wanted.filter, event):
+            continue
+        if is_cut := len(matched) == most:
+            continue
+        matched.append(_would_match(event, agent, wanted))
+    return Trial(matched, looked_at, since, is_cut)
 
 
 def wanted_of(subscription: Subscription) -> Wanted:
@@ -227,6 +240,12 @@ def _fill(subscription: Subscription, wanted: Wanted) -> Subscription:
         # As the databases keep it.
         setattr(subscription, name, decode(encode(getattr(wanted, name))))
     return subscription
+
+
+def _lock(subscription: Subscription) -> None:
+    """Let nobody remove it meanwhile; raises NotFound if somebody has."""
+    if not list(Subscription.objects.select_for_update().filter(pk=subscription.pk).values_list("pk")):
+        raise NotFound(f"The subscription {subscription.name!r} has been removed.")
 
 
 def _look_again(subscription: Subscription) -> None:

@@ -19,6 +19,7 @@ from agents.web.views import (
     schedule_editor,
     schedules,
     secrets,
+    subscriptions,
     threads,
     tokens,
     tools,
@@ -37,6 +38,7 @@ _HOOK_IN = "w/<slug:slug>/webhooks/in/<slug:name>/"
 _HOOK_OUT = "w/<slug:slug>/webhooks/out/<slug:name>/"
 _SCHEDULE = "w/<slug:slug>/schedules/<slug:name>/"
 _WATCHER = "w/<slug:slug>/watchers/<slug:name>/"
+_SUBSCRIPTION = "w/<slug:slug>/subscriptions/<slug:name>/"
 _CONTROLS = ("cancel", "pause", "resume", "retry")
 _PREVIEWED = ("resume", "retry")
 
@@ -91,6 +93,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("w/<slug:slug>/events/replay/", events.replay_range, name="event-replay-range"),
     path("w/<slug:slug>/events/<int:event_id>/", events.event, name="event"),
     path("w/<slug:slug>/events/<int:event_id>/replay/", events.replay, name="event-replay"),
+    path("w/<slug:slug>/subscriptions/", subscriptions.listed, name="subscriptions"),
+    path("w/<slug:slug>/subscriptions/new/", subscriptions.new, name="subscription-new"),
+    path(_SUBSCRIPTION, subscriptions.subscription, name="subscription"),
+    path(f"{_SUBSCRIPTION}edit/", subscriptions.edit, name="subscription-edit"),
+    path(f"{_SUBSCRIPTION}activate/", subscriptions.set_state, {"state": "active"}, name="subscription-activate"),
+    path(f"{_SUBSCRIPTION}pause/", subscriptions.set_state, {"state": "paused"}, name="subscription-pause"),
+    path(f"{_SUBSCRIPTION}remove/", subscriptions.remove, name="subscription-remove"),
     path("w/<slug:slug>/tools/", tools.tools, name="tools"),
     path("w/<slug:slug>/tools/<slug:tool_name>/", tools.tool, name="tool"),
     path("w/<slug:slug>/limits/", limits.limits, name="limits"),

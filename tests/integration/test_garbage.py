@@ -12,7 +12,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
 
-from agents.models import Document, Role, Run, Scope, Step, Wait
+from agents.models import Agent, Document, Role, Run, Scope, Step, Subscription, Wait
 from tests.addresses import address, arguments_of, routes
 from tests.factories import make_agent, make_client, make_run, make_token, make_user, make_webhooks, make_workspace
 
@@ -65,6 +65,9 @@ PARAMETERS = {
     "w/<slug:slug>/webhooks/out/<slug:name>/": "status before",
     "w/<slug:slug>/events/": "name source id state after before older",
     "w/<slug:slug>/events/replay/": "name source state after before",
+    "w/<slug:slug>/subscriptions/": "q after",
+    "w/<slug:slug>/subscriptions/new/": "pattern",
+    "w/<slug:slug>/subscriptions/<slug:name>/": "older",
     "api/v1/agents/<slug:name>/diff": "before after",
     "api/v1/agents/<slug:name>/export": "version",
     "w/<slug:slug>/agents/<slug:name>/compare/": "before after",
@@ -104,6 +107,8 @@ FORMS = {
     "w/<slug:slug>/settings/tokens/": "name scopes days",
     "w/<slug:slug>/events/send/": "name said source event_id tainted key",
     "w/<slug:slug>/events/replay/": "name source state after before key",
+    "w/<slug:slug>/subscriptions/new/": "name pattern filter agent version input priority state note key batch__count "
+    "batch__seconds debounce__seconds rate__count throttle__seconds overlap try",
     "w/<slug:slug>/webhooks/in/add/": "name scheme secret event_name type_from id_from tolerance header before signed",
     "w/<slug:slug>/webhooks/out/add/": "name url events filter note secret",
     "w/<slug:slug>/webhooks/out/<slug:name>/": "url events filter note",
@@ -130,6 +135,7 @@ class Site:
         Wait.objects.create(run=self.run, kind="unknown", key="decide:s#0", name="s#0")
         document = Document.objects.create(workspace=home, title="A text", text="Words.", size=6, digest="d")
         make_agent(home, "helper")
+        Subscription.objects.create(workspace=home, name="helper", pattern="*", agent=Agent.objects.get())
         delivery = make_webhooks(home)
         self.arguments = {
             "slug": home.slug,
