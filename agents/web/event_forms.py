@@ -45,6 +45,10 @@ class EventFilterForm(forms.Form):
         return EventFilter(pattern=given.pop("name"), **given)
 
     @property
+    def times(self) -> list[forms.BoundField]:
+        return [self["after"], self["before"]]
+
+    @property
     def is_narrow(self) -> bool:
         return any(self.data.get(name) for name in self.fields)
 

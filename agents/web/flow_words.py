@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from agents.triggers.flow import BadFlow, Quota, read_rules
 from agents.web.wording import count, duration
 
+_NOTHING_MORE = re.compile(r" 00? (s|min|h)$")
 _OVERLAPS = {
     "skip": "While an earlier run goes on, an event starts nothing.",
     "queue": "One run at a time: an event waits until the run before has ended.",
@@ -45,4 +47,4 @@ def _at_most(quota: Quota) -> str:
 
 
 def _span(seconds: float) -> str:
-    return duration(seconds).replace(".0 s", " s")
+    return _NOTHING_MORE.sub("", duration(seconds).replace(".0 s", " s"))
