@@ -20,18 +20,32 @@ from django.db.models import Exists, Min, OuterRef
 
 from agents.engine.beside import Round
 from agents.engine.database_clock import database_now
-from agents.engine.outages import DATABASE_ERRORS
+from agents.engine.outages import outage_of
 from agents.models import ACTIVE, Event, Flow, Match, MatchStatus, Run, Subscription, SubscriptionState
 from agents.services.event_log import forget_events
-from agents.services.launching import Launched, advance_line, cancel_runs, fits, launch
+from agents.services.launching import (
+    FAULT,
+    Launched,
+    Lines,
+    advance_line,
+    arrive,
+    cancel_runs,
+    fits,
+    launch,
+    note_broken,
+)
+from agents.services.lines import hold_workspace, skip_left_behind
 from agents.services.listening import forget_ended, tell_listeners
+from agents.triggers.flow import BadFlow
 from agents.triggers.outbox import enqueue_deliveries
 from agents.triggers.patterns import patterns_of
 
 AT_ONCE = 50
-"""Events of one transaction."""
-LOCK_CLASS = 0x6576
-"""Of PostgreSQL's advisory locks: with the workspace's number it says who dispatches its events."""
+"""Events of one transaction, and lines."""
+LAUNCHED_AT_ONCE = 100
+"""Subscriptions that the events of one transaction meet, and runs that its lines start, before the rest is left to the
+next: others want to write, too."""
+TRANSACTIONS_OF_A_ROUND = 20
 
 LOOK_AT_ENDS = 1.0
 """Seconds between two looks at the runs whose end held events wait for."""
@@ -54,22 +68,37 @@ class Dispatcher:
 
     def __init__(self) -> None:
         self._look_at_ends_at = 0.0
+        self._had_its_turn = 0
         # Not at once: workers that start together would all begin with it.
         self._tidy_at = time.monotonic() + TIDY_EVERY
 
     def __call__(self) -> Round:
-        """Dispatch all events that are there and let held ones go on; tells when the next held one is due."""
+        """Dispatch events that are there and let held ones go on; tells when there is more to do.
+
+        A flood is worked off in several rounds: between them a worker may drain, and looks after what is due.
+        """
         self._tidy()
         ended = self._lines_whose_run_ended()
         if not ended and not _has_work():
             return Round(next_due=_next_due())
-        has_started = False
-        while waiting := _workspaces():
-            done = [_dispatch_some(workspace_id) for workspace_id in waiting]
-            has_started |= any(one is not None and one.launched.runs for one in done)
-            if all(one is None or one.is_all for one in done):
+        has_started, left = False, TRANSACTIONS_OF_A_ROUND
+        while waiting := self._in_turn(_workspaces()):
+            is_all = True
+            for workspace_id in waiting:
+                if left == 0:
+                    return Round(has_started, 0.0)
+                left -= 1
+                self._had_its_turn = workspace_id
+                done = _apart(workspace_id)
+                has_started |= done is not None and done.launched.runs > 0
+                is_all &= done is None or done.is_all
+            if is_all:
                 break
         return Round(has_started, _next_due())
+
+    def _in_turn(self, workspaces: list[int]) -> list[int]:
+        """Put those first that come after the one that was last at it."""
+        return sorted(workspaces, key=lambda id: (id <= self._had_its_turn, id))
 
     def _tidy(self) -> None:
         """Forget, once a minute, what is too old or of no use any more."""
@@ -77,6 +106,7 @@ class Dispatcher:
             return
         self._tidy_at = time.monotonic() + TIDY_EVERY
         forget_ended()
+        skip_left_behind()
         forget_events(database_now() - timedelta(days=settings.EVENT_DAYS))
 
     def _lines_whose_run_ended(self) -> list[int]:
@@ -128,7 +158,7 @@ def _dispatch_some(workspace_id: int) -> _Done | None:
     found = _undispatched(workspace_id)
     done.launched.runs += tell_listeners(workspace_id, found)
     with transaction.atomic():
-        if not _take(workspace_id):
+        if not hold_workspace(workspace_id, wait=False):
             return None
         now = database_now()
         done.is_all = _advance_lines(workspace_id, now, done.launched)
@@ -139,11 +169,24 @@ def _dispatch_some(workspace_id: int) -> _Done | None:
         done.is_all &= len(found) < AT_ONCE
         if events:
             _deepen(events)
-            _meet(events, now, done.launched)
-            enqueue_deliveries(events, now=now)
-            Event.objects.filter(pk__in=[event.pk for event in events]).update(dispatched_at=now)
-    cancel_runs(done.launched)
+            met = _meet(events, now, done.launched)
+            done.is_all &= len(met) == len(events)
+            enqueue_deliveries(met, now=now)
+            Event.objects.filter(pk__in=[event.pk for event in met]).update(dispatched_at=now)
+    cancel_runs(done.launched.cancelled)
     return done
+
+
+def _apart(workspace_id: int) -> _Done | None:
+    """Dispatch some events of a workspace; a fault of ours there must not hold up all others."""
+    try:
+        return _dispatch_some(workspace_id)
+    except Exception as error:
+        if outage_of(error) is not None:
+            raise
+        # Tried again when there is news, and at the next second.
+        log.exception("workspace_failed", workspace=workspace_id)
+        return None
 
 
 def _undispatched(workspace_id: int) -> list[Event]:
@@ -151,54 +194,69 @@ def _undispatched(workspace_id: int) -> list[Event]:
     return list(waiting.select_related("workspace").order_by("id")[:AT_ONCE])
 
 
-def _take(workspace_id: int) -> bool:
-    """Take the workspace for this transaction; on SQLite whoever writes is alone anyway."""
-    if connection.vendor != "postgresql":
-        return True
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [LOCK_CLASS, workspace_id])
-        return bool(cursor.fetchone()[0])
+def _meet(events: Sequence[Event], now: datetime, launched: Launched) -> list[Event]:
+    """Let events meet the subscriptions whose patterns their names fit; gives those that have met all.
+
+    Once it is much for one transaction, the others are left to the next: also the subscriptions that an event has not
+    met yet.
+    """
+    by_pattern = _subscriptions(events)
+    known = set(Match.objects.filter(event__in=events).values_list("event_id", "subscription_id"))
+    lines, count, done = Lines(), 0, []
+    for event in events:
+        patterns = [] if event.to_run_id is not None else patterns_of(event.name)
+        waiting = [
+            subscription
+            for pattern in patterns
+            for subscription in by_pattern.get(pattern, ())
+            if (event.pk, subscription.pk) not in known
+        ]
+        for subscription in waiting:
+            if count >= LAUNCHED_AT_ONCE:
+                break
+            count += _launch_apart(event, subscription, now, lines, launched)
+        else:
+            done.append(event)
+            continue
+        break
+    for subscription, key in lines.held:
+        _advance_apart(arrive(subscription, key, now), now, launched)
+    return done
 
 
-def _meet(events: Sequence[Event], now: datetime, launched: Launched) -> None:
-    """Let events meet the subscriptions whose patterns their names fit."""
-    workspace_id = events[0].workspace_id
+def _subscriptions(events: Sequence[Event]) -> dict[str, list[Subscription]]:
+    """Give the subscriptions that events may fit, by their patterns."""
     patterns = {pattern for event in events if event.to_run_id is None for pattern in patterns_of(event.name)}
-    by_pattern: dict[str, list[Subscription]] = defaultdict(list)
     active = Subscription.objects.filter(
-        workspace=workspace_id, pattern__in=patterns, state=SubscriptionState.ACTIVE
+        workspace=events[0].workspace_id, pattern__in=patterns, state=SubscriptionState.ACTIVE
     ).select_related("agent__current", "workspace")
+    by_pattern: dict[str, list[Subscription]] = defaultdict(list)
     for subscription in active.order_by("id"):
         by_pattern[subscription.pattern].append(subscription)
-    if not by_pattern:
-        return
-    met = set(Match.objects.filter(event__in=events).values_list("event_id", "subscription_id"))
-    for event in events:
-        if event.to_run_id is not None:
-            continue
-        for pattern in patterns_of(event.name):
-            for subscription in by_pattern.get(pattern, ()):
-                if (event.pk, subscription.pk) not in met and fits(subscription.filter, event):
-                    _launch_apart(event, subscription, now, launched)
+    return by_pattern
 
 
-def _launch_apart(event: Event, subscription: Subscription, now: datetime, launched: Launched) -> None:
-    """Launch one; a fault of ours there must not hold up all other events."""
+def _launch_apart(event: Event, subscription: Subscription, now: datetime, lines: Lines, launched: Launched) -> bool:
+    """Launch one if it fits, and tell whether it does; what is wrong with it must not hold up all other events."""
     try:
+        if not fits(subscription.filter, event):
+            return False
         with transaction.atomic():
-            launch(event, subscription, now, launched)
-    except DATABASE_ERRORS:
-        raise
-    except Exception:
+            launched.runs += launch(event, subscription, now, lines)
+    except Exception as error:
+        if outage_of(error) is not None:
+            raise
         log.exception("dispatch_failed", subscription=subscription.pk, number=event.pk)
+        reason = f"its flow control: {error}" if isinstance(error, BadFlow) else FAULT
         Match.objects.create(
             event=event,
             subscription=subscription,
             name=subscription.name,
             status=MatchStatus.FAILED,
-            reason="a fault of the product; its log says more",
+            reason=reason[:300],
             at=now,
         )
+    return True
 
 
 def _advance_lines(workspace_id: int, now: datetime, launched: Launched) -> bool:
@@ -206,12 +264,29 @@ def _advance_lines(workspace_id: int, now: datetime, launched: Launched) -> bool
     lines = Flow.objects.filter(due_at__lte=now, subscription__workspace=workspace_id).order_by("due_at")
     found = list(lines.select_related("subscription__agent__current", "subscription__workspace")[:AT_ONCE])
     for line in found:
+        if launched.runs >= LAUNCHED_AT_ONCE:
+            return False
         if line.subscription.state == SubscriptionState.ACTIVE:
-            advance_line(line, line.subscription, now, launched)
+            _advance_apart(line, now, launched)
         else:
             # It goes on when the subscription does.
             Flow.objects.filter(pk=line.pk).update(due_at=None, waits_for=None)
     return len(found) < AT_ONCE
+
+
+def _advance_apart(line: Flow, now: datetime, launched: Launched) -> None:
+    """Advance a line; what is wrong with it must not hold up all others."""
+    try:
+        with transaction.atomic():
+            done = advance_line(line, now)
+    except Exception as error:
+        if outage_of(error) is not None:
+            raise
+        log.exception("line_failed", subscription=line.subscription_id, key=line.key)
+        note_broken(line, f"held; its flow control: {error}" if isinstance(error, BadFlow) else f"held; {FAULT}")
+    else:
+        launched.runs += done.runs
+        launched.cancelled += done.cancelled
 
 
 def _deepen(events: Sequence[Event]) -> None:

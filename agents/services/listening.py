@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
+import structlog
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
@@ -22,6 +23,8 @@ from agents.triggers.patterns import ANY, fits, patterns_of
 CHUNK = 200
 MAX_KEY = 200
 """Characters of a step's key that the delivery log keeps."""
+
+log = structlog.get_logger(__name__)
 
 
 class Listeners:
@@ -154,4 +157,9 @@ def _hand_over(listener: Listener, event: Event) -> bool:
 
 
 def _fits(listener: Listener, event: Event) -> bool:
-    return listener.filter is None or matches(listener.filter, event.data)
+    try:
+        return listener.filter is None or matches(listener.filter, event.data)
+    except Exception:
+        # No workflow can ask for such a thing; should it stand in the table, the others are told all the same.
+        log.exception("listener_failed", run=str(listener.run_id), key=listener.key)
+        return False

@@ -9,6 +9,7 @@ from __future__ import annotations
 from agents.engine.canonical import JSON
 from agents.models import Overlap, Schedule, Subscription, SubscriptionState, User, Watcher
 from agents.services.errors import InvalidInput
+from agents.services.lines import hold_workspace, look_again, remove_with_lines
 
 
 def keep_subscription(owner: Schedule | Watcher, *, by: User | None) -> None:
@@ -19,6 +20,7 @@ def keep_subscription(owner: Schedule | Watcher, *, by: User | None) -> None:
     if owner.agent is None:
         drop_subscription(owner)
         return
+    hold_workspace(owner.workspace_id)
     kind = str(owner._meta.model_name)
     kept = owner.subscription
     if kept is None:
@@ -30,6 +32,7 @@ def keep_subscription(owner: Schedule | Watcher, *, by: User | None) -> None:
     kept.flow = flow_of(owner.overlap)
     kept.note = f"Of the {kind} {owner.name}: changed with it."
     kept.save()
+    look_again(kept)
     if owner.subscription_id != kept.pk:
         owner.subscription = kept
         owner.save(update_fields=["subscription"])
@@ -37,8 +40,9 @@ def keep_subscription(owner: Schedule | Watcher, *, by: User | None) -> None:
 
 def drop_subscription(owner: Schedule | Watcher) -> None:
     """Remove the subscription of a schedule or a watcher, if it has one."""
-    if owner.subscription_id is not None:
-        Subscription.objects.filter(pk=owner.subscription_id).delete()
+    if owner.subscription is not None:
+        hold_workspace(owner.workspace_id)
+        remove_with_lines(owner.subscription)
         owner.subscription = None
 
 

@@ -18,9 +18,6 @@ from agents.matching import problems
 from agents.models import (
     Agent,
     Event,
-    Flow,
-    Match,
-    MatchStatus,
     Subscription,
     SubscriptionState,
     User,
@@ -28,6 +25,7 @@ from agents.models import (
 )
 from agents.services.errors import InvalidInput, NotFound, ServiceError
 from agents.services.launching import event_view, fits
+from agents.services.lines import hold_workspace, look_again, remove_with_lines
 from agents.services.publishing import version_of
 from agents.services.rights import require_admin
 from agents.services.runs import check_options, checked_input, input_text
@@ -162,7 +160,7 @@ def change_subscription(subscription: Subscription, wanted: Wanted, *, by: User 
     with transaction.atomic():
         _lock(subscription)
         _fill(subscription, wanted).save()
-        _look_again(subscription)
+        look_again(subscription)
     log.info("subscription_changed", subscription=subscription.name, by=_who(by))
     return subscription
 
@@ -176,7 +174,7 @@ def set_state(subscription: Subscription, state: str, *, by: User | None) -> Sub
         _lock(subscription)
         subscription.state = state
         subscription.save(update_fields=("state", "updated_at"))
-        _look_again(subscription)
+        look_again(subscription)
     log.info("subscription_state_set", subscription=subscription.name, state=state, by=_who(by))
     return subscription
 
@@ -185,9 +183,8 @@ def remove_subscription(subscription: Subscription, *, by: User | None) -> None:
     """Remove a subscription. What it held back starts nothing any more; the log of what it started stays."""
     require_admin(subscription.workspace_id, by, WHAT)
     with transaction.atomic():
-        held = Match.objects.filter(subscription=subscription, status=MatchStatus.HELD)
-        held.update(status=MatchStatus.SKIPPED, reason="the subscription was removed")
-        subscription.delete()
+        hold_workspace(subscription.workspace_id)
+        remove_with_lines(subscription)
     log.info("subscription_removed", subscription=subscription.name, by=_who(by))
 
 
@@ -243,15 +240,10 @@ def _fill(subscription: Subscription, wanted: Wanted) -> Subscription:
 
 
 def _lock(subscription: Subscription) -> None:
-    """Let nobody remove it meanwhile; raises NotFound if somebody has."""
+    """Let nobody change, remove or follow it meanwhile; raises NotFound if somebody has removed it."""
+    hold_workspace(subscription.workspace_id)
     if not list(Subscription.objects.select_for_update().filter(pk=subscription.pk).values_list("pk")):
         raise NotFound(f"The subscription {subscription.name!r} has been removed.")
-
-
-def _look_again(subscription: Subscription) -> None:
-    """Let the dispatcher look at all that is held back, by the rules that hold now."""
-    from_now = Flow.objects.filter(subscription=subscription)
-    from_now.update(due_at=subscription.updated_at, waits_for=None)
 
 
 def _who(by: User | None) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 from uuid import UUID, uuid4
 from weakref import WeakSet
 
+import structlog
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
@@ -32,6 +33,9 @@ AT_ONCE_EACH: Final = 4
 KEPT_FOR: Final = timedelta(days=30)
 MAX_REASON: Final = 300
 DISABLED: Final = "The endpoint is disabled: "
+BROKEN: Final = "its condition can't be applied"
+
+log = structlog.get_logger(__name__)
 
 
 class Listener(Protocol):
@@ -75,12 +79,16 @@ def enqueue_deliveries(events: Iterable[Event], *, now: datetime) -> int:
             by_workspace.setdefault(event.workspace_id, []).append(event)
     if not by_workspace:
         return 0
-    rows = [
-        make_delivery(endpoint, event, now)
-        for endpoint in WebhookEndpoint.objects.filter(workspace_id__in=by_workspace, disabled="")
-        for event in by_workspace[endpoint.workspace_id]
-        if wants(endpoint, event)
-    ]
+    rows: list[WebhookDelivery] = []
+    for endpoint in WebhookEndpoint.objects.filter(workspace_id__in=by_workspace, disabled=""):
+        try:
+            wanted = [event for event in by_workspace[endpoint.workspace_id] if wants(endpoint, event)]
+        except Exception:
+            # No form takes such a condition; should it stand in the table, the events of all others are not held up.
+            log.exception("endpoint_failed", endpoint=str(endpoint.pk))
+            disable(endpoint.pk, BROKEN, now=now)
+        else:
+            rows += [make_delivery(endpoint, event, now) for event in wanted]
     if rows:
         WebhookDelivery.objects.bulk_create(rows, ignore_conflicts=True)
         transaction.on_commit(poke)
