@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from django.conf import settings
-
-from agents.engine.artifacts import FileArtifacts
 from agents.engine.beside import in_rounds
 from agents.engine.partials import DatabasePartials
 from agents.engine.ports import Ports
 from agents.llm.port import ModelAccess
 from agents.queue.messages import call_message
-from agents.services.artifacts import RunFiles
+from agents.services.artifacts import RunFiles, artifact_store
 from agents.services.dispatching import Dispatcher
 from agents.services.documents import find_passages
 from agents.services.duties import duties
@@ -27,7 +24,7 @@ from tools.secrets import vault
 
 def make_ports() -> Ports:
     """Give the ports of one worker process."""
-    artifacts = FileArtifacts(settings.VAR_DIR / "artifacts")
+    artifacts = artifact_store()
     return Ports(
         model=ModelAccess(secret=vault.lend, limits=limiter, providers=known_providers),
         tools=RedactingTools(

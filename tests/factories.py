@@ -16,6 +16,7 @@ from agents.models import (
     Agent,
     AgentVersion,
     Approval,
+    Artifact,
     AuthToken,
     Event,
     Membership,
@@ -31,6 +32,7 @@ from agents.models import (
     Worker,
     Workspace,
 )
+from agents.services.artifacts import artifact_store
 
 _numbers = count(1)
 
@@ -93,6 +95,13 @@ def make_approval(run: Run, **overrides: Any) -> Approval:
         **overrides,
     }
     return Approval.objects.create(workspace_id=run.workspace_id, run=run, **fields)
+
+
+def make_artifact(run: Run, key: str, content: bytes = b"content", **overrides: Any) -> Artifact:
+    """Make a file that a step of a run has kept, with its content."""
+    fields = {"key": key, "name": "notes.txt", "media_type": "text/plain", "created_at": timezone.now(), **overrides}
+    address = artifact_store().write(run.workspace_id, content)
+    return Artifact.objects.create(workspace_id=run.workspace_id, run=run, size=len(content), address=address, **fields)
 
 
 def make_webhooks(workspace: Workspace, name: str = "helper") -> WebhookDelivery:

@@ -8,8 +8,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from tools.errors import BadResult, ToolFailed
+from tools.files import file_name
 from tools.text import clean_json, clean_text, shorten
-from tools.types import Citation, ToolOutput
+from tools.types import Citation, File, ToolOutput
 
 MAX_TEXT = 100_000
 """Characters of a result that a model gets to read; more would only push the rest out of its sight."""
@@ -33,9 +34,21 @@ def to_output(tool: str, result: Any) -> ToolOutput:
         raise ToolFailed(f"The result of {tool} is too large: more than {MAX_DATA:,} bytes. Ask for less at a time.")
     if output.file is not None and len(output.file.content) > MAX_FILE:
         raise ToolFailed(f"The file that {tool} gives is too large: more than {MAX_FILE:,} bytes.")
-    text = clean_text(output.text) if output.text or data is None else written
+    text, extension = (clean_text(output.text), ".txt") if output.text or data is None else (written, ".json")
     citations = tuple(_clean_citation(citation) for citation in output.citations)
-    return ToolOutput(shorten(text, MAX_TEXT), data, citations, file=output.file)
+    whole = output.file or _whole(tool, text, extension)
+    return ToolOutput(shorten(text, MAX_TEXT), data, citations, file=whole)
+
+
+def _whole(tool: str, text: str, extension: str) -> File | None:
+    """Give a file with all of a text that is shown in part; of what no file takes, the beginning."""
+    if len(text) <= MAX_TEXT:
+        return None
+    content = text.encode("utf-8", "replace")
+    if len(content) > MAX_FILE:
+        content = shorten(text, MAX_FILE // 5).encode("utf-8", "replace")
+    kind = "application/json" if extension == ".json" else "text/plain"
+    return File(file_name(tool, text, extension), kind, content)
 
 
 def _wrapped(result: Any) -> ToolOutput:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
+from django.http.response import HttpResponseBase
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from agents.admin.base import LookOnly
 from agents.admin.runs import BoundedPaginator, OfRun
 from agents.models import Artifact, Delivery, Inbox, LargeOutcome, Partial, ProcessCall, Tree, Worker
+from agents.services.artifacts import open_file
 from agents.services.errors import ServiceError
 from agents.services.tasks import put_back_task
 from agents.web import wording
+from agents.web.downloads import Download
 
 
 @admin.register(Inbox)
@@ -46,8 +53,27 @@ class LargeOutcomeAdmin(OfRun):
 class ArtifactAdmin(OfRun):
     """Files that runs made."""
 
-    list_display = ("name", "run_link", "workspace", "media_type", "shown_size", "created_at")
+    list_display = ("name", "run_link", "workspace", "media_type", "shown_size", "content", "created_at")
     list_select_related = ("workspace",)
+    readonly_fields = ("content",)
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.download)
+        return [path("<uuid:artifact_id>/content/", view, name="agents_artifact_content"), *super().get_urls()]
+
+    def download(self, request: HttpRequest, artifact_id: UUID) -> HttpResponseBase:
+        """Give the content of a file, to be saved."""
+        artifact = self.get_object(request, str(artifact_id))
+        if artifact is None or not self.has_view_permission(request, artifact):
+            raise Http404
+        try:
+            return Download(request, open_file(artifact))
+        except ServiceError as error:
+            raise Http404(error.message) from error
+
+    @admin.display(description="Content")
+    def content(self, artifact: Artifact) -> SafeString:
+        return format_html('<a href="{}">download</a>', reverse("admin:agents_artifact_content", args=(artifact.pk,)))
 
     @admin.display(description="Size", ordering="size")
     def shown_size(self, artifact: Artifact) -> str:

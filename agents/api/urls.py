@@ -6,6 +6,7 @@ from agents.api import problems, schema
 from agents.api.views import (
     agents,
     approvals,
+    artifacts,
     caps,
     events,
     forks,
@@ -32,6 +33,13 @@ v1 = [
     path("runs/<uuid:run_id>/steps", logs.StepsView.as_view(), name="steps"),
     path("runs/<uuid:run_id>/steps/<int:step_id>", logs.StepView.as_view(), name="step"),
     path("runs/<uuid:run_id>/events", logs.EventsView.as_view(), name="events"),
+    path("runs/<uuid:run_id>/artifacts", artifacts.ArtifactsView.as_view(), name="artifacts"),
+    path("runs/<uuid:run_id>/artifacts/<uuid:artifact_id>", artifacts.ArtifactView.as_view(), name="artifact"),
+    path(
+        "runs/<uuid:run_id>/artifacts/<uuid:artifact_id>/content",
+        artifacts.ArtifactContentView.as_view(),
+        name="artifact-content",
+    ),
     path("runs/<uuid:run_id>/results", results.ResultsView.as_view(), name="results"),
     path("runs/<uuid:run_id>/tree", runs.TreeView.as_view(), name="tree"),
     path("runs/<uuid:run_id>/cancel", runs.CancelView.as_view(), name="cancel"),

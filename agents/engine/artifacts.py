@@ -6,7 +6,7 @@ import hashlib
 import os
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from uuid_utils.compat import uuid7
 
@@ -48,6 +48,11 @@ def check_name(name: str) -> None:
         raise Permanent(f"{name[:60]!r} is no name of a file: no path, no leading dot, only visible signs.", "BadName")
 
 
+def digest_of(address: str) -> str:
+    """Give the SHA-256 of the content that was stored at an address, in hexadecimal."""
+    return address.rpartition("/")[2]
+
+
 class FileArtifacts:
     """Keeps artifacts below a folder, by workspace."""
 
@@ -70,13 +75,16 @@ class FileArtifacts:
 
     def read(self, address: str) -> bytes:
         """Give what was stored; raises ValueError for what this store did not give, FileNotFoundError, OSError."""
-        # A link in the place of the file leads elsewhere.
-        descriptor = os.open(self.path(address), os.O_RDONLY | os.O_NOFOLLOW)
-        with os.fdopen(descriptor, "rb") as file:
+        with self.open(address) as file:
             content = file.read()
-        if hashlib.sha256(content).hexdigest() != address.rpartition("/")[2]:
+        if hashlib.sha256(content).hexdigest() != digest_of(address):
             raise ValueError("This file is not the one that was stored.")
         return content
+
+    def open(self, address: str) -> BinaryIO:
+        """Open what was stored, to be read by parts; raises what `read` does. Nothing compares it with its digest."""
+        # A link in the place of the file leads elsewhere.
+        return os.fdopen(os.open(self.path(address), os.O_RDONLY | os.O_NOFOLLOW), "rb")
 
     def path(self, address: str) -> Path:
         """Give the file of an address; raises ValueError for one that this store did not give."""

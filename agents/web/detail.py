@@ -13,9 +13,10 @@ from django.utils.safestring import SafeString
 
 from agents.engine.deciding import decision_name
 from agents.engine.progress import PROGRESS
-from agents.models import ENDED, ProcessCall, Run, RunEvent, Step, StepStatus, Wait, Workspace
+from agents.models import ENDED, Artifact, ProcessCall, Run, RunEvent, Step, StepStatus, Wait, Workspace
 from agents.services.outcomes import EDITABLE, outcome_of
 from agents.web import queries, timeline, wording
+from agents.web.files import file_of_step
 from agents.web.markdown import render_answer
 from tools.registry import registry
 
@@ -68,6 +69,7 @@ class StepDetail:
     finish: str = ""
     citations: tuple[Source, ...] = ()
     child: Run | None = None
+    file: Artifact | None = None
     call: ProcessCall | None = None
     progress: RunEvent | None = None
     events: list[RunEvent] = field(default_factory=list)
@@ -162,6 +164,7 @@ def describe_step(
         word=word,
         effect=_effect(step),
         child=queries.child_of(run, step) if step.kind in ("call", "spawn") else None,
+        file=file_of_step(run, step.key) if step.kind in ("tool", "artifact") else None,
         call=call,
         progress=_progress(step, events),
         events=events,

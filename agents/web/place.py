@@ -15,6 +15,7 @@ from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.shortcuts import render as render_template
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -55,7 +56,7 @@ class Place:
         return _RANKS[self.role] >= _RANKS[role]
 
 
-View = Callable[Concatenate[HttpRequest, Place, P], HttpResponse]
+View = Callable[Concatenate[HttpRequest, Place, P], HttpResponseBase]
 
 
 def place_of(user: User, slug: str) -> Place | None:
@@ -64,12 +65,12 @@ def place_of(user: User, slug: str) -> Place | None:
     return Place(found.workspace, Role(found.role), user) if found else None
 
 
-def in_workspace(needs: Role = Role.VIEWER) -> Callable[[View[P]], Callable[..., HttpResponse]]:
+def in_workspace(needs: Role = Role.VIEWER) -> Callable[[View[P]], Callable[..., HttpResponseBase]]:
     """Let only members with this role in; hand the view the place, with times in the person's zone."""
 
-    def decorate(view: View[P]) -> Callable[..., HttpResponse]:
+    def decorate(view: View[P]) -> Callable[..., HttpResponseBase]:
         @functools.wraps(view)
-        def enter(request: HttpRequest, slug: str, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        def enter(request: HttpRequest, slug: str, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
             user = request.user
             if not isinstance(user, User):
                 return redirect_to_login(request.get_full_path())

@@ -83,6 +83,7 @@ function put(html) {
   else delete run.dataset.open;
   for (const message of parts.querySelectorAll(".message-error")) say(message.textContent.trim(), true);
   replaceUnlessSame("run-head", parts);
+  replaceUnlessSame("run-files", parts);
   replaceUnlessSame("run-tree", parts);
   putCards(document.getElementById("run-decisions"), parts.querySelector("#run-decisions"));
   putTimeline(parts.querySelector("#run-timeline"));

@@ -37,7 +37,16 @@ from agents.models import (
 from agents.services.events import emit_event
 from agents.services.secrets import set_secret
 from tests.addresses import address, routes
-from tests.factories import make_agent, make_approval, make_run, make_token, make_user, make_webhooks, make_workspace
+from tests.factories import (
+    make_agent,
+    make_approval,
+    make_artifact,
+    make_run,
+    make_token,
+    make_user,
+    make_webhooks,
+    make_workspace,
+)
 from tools.models import Limit, Secret
 
 pytestmark = pytest.mark.django_db
@@ -99,6 +108,9 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "api/v1/runs/<uuid:run_id>/steps": (API_ITEM,),
     "api/v1/runs/<uuid:run_id>/steps/<int:step_id>": (API_ITEM,),
     "api/v1/runs/<uuid:run_id>/events": (API_ITEM,),
+    "api/v1/runs/<uuid:run_id>/artifacts": (API_ITEM,),
+    "api/v1/runs/<uuid:run_id>/artifacts/<uuid:artifact_id>": (API_ITEM,),
+    "api/v1/runs/<uuid:run_id>/artifacts/<uuid:artifact_id>/content": (API_ITEM,),
     "api/v1/runs/<uuid:run_id>/results": (API_ITEM,),
     "api/v1/runs/<uuid:run_id>/tree": (API_ITEM,),
     "api/v1/runs/<uuid:run_id>/cancel": (API_ACT,),
@@ -223,6 +235,8 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "w/<slug:slug>/runs/rows/": (PAGE,),
     "w/<slug:slug>/runs/<uuid:run_id>/": (PAGE,),
     "w/<slug:slug>/runs/<uuid:run_id>/parts/": (PAGE,),
+    "w/<slug:slug>/runs/<uuid:run_id>/files/": (PAGE,),
+    "w/<slug:slug>/runs/<uuid:run_id>/files/<uuid:artifact_id>/": (PAGE,),
     "w/<slug:slug>/runs/<uuid:run_id>/results/": (PAGE,),
     "w/<slug:slug>/runs/<uuid:run_id>/decide/": (PAGE_ACT,),
     "w/<slug:slug>/runs/<uuid:run_id>/cancel/": (PAGE_ACT,),
@@ -373,6 +387,7 @@ def world() -> World:
             "slug": home.slug,
             "run_id": str(run.pk),
             "step_id": str(step.pk),
+            "artifact_id": str(make_artifact(run, step.key).pk),
             "document_id": str(document.pk),
             "approval_id": str(make_approval(run).pk),
             "limit_id": str(limit.pk),
@@ -396,6 +411,8 @@ def world() -> World:
 
 def outcome(response: Any) -> Outcome:
     """Tell what became of a request."""
+    if response.streaming:
+        b"".join(response)  # Read to its end, a file is closed.
     if response.status_code == 302 and "/login/" in response["Location"]:
         return LOG_IN
     return int(response.status_code)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from tools.errors import BadResult, ToolFailed, ToolRetry
+from tools.files import file_name, shown_and_whole
 from tools.registry import tool
 from tools.results import to_output
 from tools.text import shorten
@@ -17,6 +18,7 @@ from tools.types import JSON, ToolContext, ToolOutput
 SECONDS = 10.0
 MEMORY = 256 * 1024 * 1024
 MAX_PRINTED = 100_000
+MAX_TEXT = 50_000
 MAX_DEPTH = 300
 
 
@@ -72,4 +74,6 @@ def _output(printed: str, value: Any) -> ToolOutput:
         shown = {"value": repr(value)[:10_000]}
     data["value"] = shown["value"]
     parts = [printed.rstrip(), "" if value is None else f"→ {value!r}"]
-    return ToolOutput(shorten("\n".join(part for part in parts if part) or "It printed nothing.", 50_000), data)
+    text = "\n".join(part for part in parts if part) or "It printed nothing."
+    shown, file = shown_and_whole(text, MAX_TEXT, file_name("run_python", text, ".txt"), "text/plain")
+    return ToolOutput(shown, data, file=file)

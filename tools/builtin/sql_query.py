@@ -10,7 +10,6 @@ from pydantic import Field
 from tools.builtin.sql_guard import check_statement
 from tools.files import file_name, shown_and_whole
 from tools.registry import tool
-from tools.text import shorten
 from tools.threads import run_in_thread
 from tools.types import Citation, Retry, ToolContext, ToolOutput
 
@@ -72,7 +71,8 @@ async def sql_schema(context: ToolContext, connection: Name) -> ToolOutput:
     tables: dict[str, list[str]] = await run_in_thread(reading.schema, database)
     lines = [f"{name} ({', '.join(columns)})" for name, columns in tables.items()]
     text = f"{database.kind}: {len(tables)} tables\n" + "\n".join(lines)
-    return ToolOutput(shorten(text, MAX_TEXT), {"kind": database.kind, "tables": tables})
+    shown, file = shown_and_whole(text, MAX_TEXT, file_name(connection, "schema", ".txt"), "text/plain")
+    return ToolOutput(shown, {"kind": database.kind, "tables": tables}, file=file)
 
 
 def _as_text(table: Table) -> str:

@@ -20,6 +20,7 @@ from agents.services.results import progress_of
 from agents.services.trees import read_tree
 from agents.services.waits import in_words, waits_of
 from agents.web import asked, detail, queries, timeline
+from agents.web.files import files_shown
 from agents.web.forms import DecisionForm
 from agents.web.place import Place, act, back, in_workspace, render, render_part
 
@@ -51,7 +52,7 @@ def _context(request: HttpRequest, place: Place, run_id: UUID) -> dict[str, Any]
         "parent": queries.listed(place.workspace).filter(id=run.parent_id).first() if run.parent_id else None,
         "forks": queries.forks_of(run, NAMED),
         "tree": read_tree(run, now),
-        "artifacts": list(run.artifacts.order_by("id")[:50]),
+        "files": files_shown(run),
         **_steps(request, run, now),
         **_waits(place, run, now),
         **_taint(run),

@@ -10,20 +10,23 @@ from uuid import UUID
 import pytest
 from django.db import connections
 
-from agents.engine import Context, StepFailed, workflow
+from agents.engine import Context, Permanent, StepFailed, workflow
 from agents.engine.artifacts import FileArtifacts
+from agents.engine.messages import user
 from agents.engine.ports import Ports
 from agents.engine.worker_settings import WorkerSettings
-from agents.models import Artifact, Workspace
+from agents.models import Artifact, Run, Workspace
 from agents.services.artifacts import RunFiles
-from agents.services.runs import start_run
-from agents.testing import ScriptedModel
+from agents.services.runs import retry_run, start_run
+from agents.testing import ScriptedModel, ScriptedTools
 from agents.workflows.redacting import RedactingTools
 from agents.workflows.toolport import RegistryToolPort
 from tests.driving import QUICK, Partials, RunningDriver, until
 from tests.factories import make_run
+from tools import tool
 from tools.errors import ToolFailed
 from tools.redaction import Redactor
+from tools.registry import Registry
 from tools.types import File
 
 NAMES = [
@@ -70,10 +73,10 @@ def test_files_are_kept_and_read_by_their_names_and_by_nothing_else(
         await ctx.tool("write_artifact", name="a.txt", content="grüße", media_type="text/markdown")
         refused = []
         for name in NAMES:
-            for tool in ("write_artifact", "read_artifact"):
-                more: dict[str, Any] = {"content": "x"} if tool == "write_artifact" else {}
+            for called in ("write_artifact", "read_artifact"):
+                more: dict[str, Any] = {"content": "x"} if called == "write_artifact" else {}
                 try:
-                    await ctx.tool(tool, name=name, **more)
+                    await ctx.tool(called, name=name, **more)
                 except StepFailed as failure:
                     refused.append(failure.type)
         found = await ctx.tool("read_artifact", name="a.txt", start=1)
@@ -99,6 +102,84 @@ def test_files_are_kept_and_read_by_their_names_and_by_nothing_else(
     for workspace_id, run_id in ((workspace.pk + 1, run.pk), (workspace.pk, make_run(workspace).pk)):
         with pytest.raises(ToolFailed, match="no file named"):
             files_of.load(workspace_id, run_id, "a.txt")
+
+
+def test_of_a_long_result_the_model_reads_the_beginning_and_the_whole_is_a_file(
+    workspace: Workspace, model: ScriptedModel, tmp_path: Path
+) -> None:
+    known, store = Registry(), FileArtifacts(tmp_path)
+    model.replies = ["read"]
+    whole = "".join(f"line {number} of the log\n" for number in range(10_000))
+
+    @tool(into=known, effect="none", trust="trusted", kind="search")
+    def read_log() -> str:
+        "Read the log."
+        return whole
+
+    @workflow("long_result")
+    async def long_result(ctx: Context, input: Any) -> Any:
+        found = await ctx.tool("read_log")
+        await ctx.think([user("What does the log say?"), found])
+        return found.text
+
+    tools = RegistryToolPort(search=lambda *_: [], known=known, files=Closing(store))
+    driver = RunningDriver(Ports(model, tools, Partials(), store), WorkerSettings(**QUICK))
+    try:
+        run = start_run(workspace=workspace, workflow="long_result", input={}, by=None)
+        ended = until(run.pk)
+    finally:
+        driver.stop()
+    assert ended.status == "succeeded", ended.error
+    file = Artifact.objects.get(run=run)
+    assert store.read(file.address).decode() == whole
+    assert (file.key, file.media_type) == ("tool:read_log#0", "text/plain")
+    (request,) = model.requests
+    read = request.messages[-1].text
+    assert read == ended.output
+    assert read.startswith(whole[:99_000])
+    assert len(read) < 100_200
+    assert read.endswith(
+        f"[Cut here: {len(whole) - 100_000:,} more characters.]\n\n[Kept as a file of this run: {file.name}]"
+    )
+
+
+def test_a_step_that_is_executed_anew_after_a_retry_keeps_its_file_again(
+    workspace: Workspace, model: ScriptedModel, tmp_path: Path
+) -> None:
+    store = FileArtifacts(tmp_path)
+    tries: list[str] = []
+
+    def fail_once() -> str:
+        tries.append("x")
+        if len(tries) == 1:
+            raise Permanent("not yet")
+        return "done"
+
+    @workflow("reports_failure")
+    async def reports_failure(ctx: Context, input: Any) -> Any:
+        failure = None
+        try:
+            await ctx.step("work", fail_once)
+        except StepFailed as error:
+            failure = error
+        await ctx.artifact("report.txt", f"failed: {failure is not None}")
+        if failure is not None:
+            raise failure
+        return "done"
+
+    driver = RunningDriver(Ports(model, ScriptedTools(), Partials(), store), WorkerSettings(**QUICK))
+    try:
+        run = start_run(workspace=workspace, workflow="reports_failure", input={}, by=None)
+        assert until(run.pk).status == "failed"
+        retry_run(Run.objects.get(pk=run.pk), by=None)
+        ended = until(run.pk)
+    finally:
+        driver.stop()
+    assert (ended.status, ended.output) == ("succeeded", "done"), ended.error
+    kept = Artifact.objects.filter(run=run).order_by("pk")
+    assert [store.read(file.address) for file in kept] == [b"failed: True", b"failed: False"]
+    assert [store.read(file.address) for file in kept.standing()] == [b"failed: False"]
+    assert RunFiles(store).load(workspace.pk, run.pk, "report.txt").content == b"failed: False"
 
 
 @pytest.mark.fault(42)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import threading
 from enum import Enum
@@ -282,6 +283,17 @@ async def test_a_huge_result_is_cut_or_refused() -> None:
     output = await run(make_tool(text), {})
     assert len(output.text) < 101_000
     assert "39,900,000 more characters" in output.text
+    assert output.file is not None
+    assert len(output.file.content) < 5_000_000
+    assert output.file.content.endswith(b"more characters.]")
+
+    def table() -> list[str]:
+        "Give more than a model reads."
+        return ["é" * 100] * 2000
+
+    output = await run(make_tool(table), {})
+    assert output.file is not None
+    assert (output.file.media_type, json.loads(output.file.content)) == ("application/json", output.data)
     with pytest.raises(ToolFailed, match="too large"):
         await run(make_tool(data), {})
 
