@@ -17,6 +17,7 @@ from uuid_utils.compat import uuid7
 
 from agents.engine.canonical import JSON, decode, digest, encode
 from agents.engine.deciding import reconsider
+from agents.engine.endings import about_of
 from agents.engine.errors import StepFailed
 from agents.engine.plans import Plan
 from agents.engine.recording import finish_step, log_step, outcome_of, record_step, update_step
@@ -205,7 +206,9 @@ def _put(x: Execution, question: Question, record: StepRecord, fault: str = "") 
         asked_at=now,
         expires_at=now + question.lasts,
     )
-    trust = trust_of(x.change())
+    change = x.change()
+    change.about = about_of(x)
+    trust = trust_of(change)
     trust.withdrawn.append(record.key)
     trust.approvals.append(approval)
     asked = {

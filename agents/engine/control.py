@@ -17,6 +17,7 @@ from django.db.models import F, Q, QuerySet
 from agents.engine.canonical import JSON, decode, encode, recorded
 from agents.engine.caps import Caps
 from agents.engine.database_clock import database_now
+from agents.engine.interest import tell_of_end
 from agents.engine.journal.store import child_outcome
 from agents.engine.journal.transitions import concerns, is_due, met
 from agents.engine.notify import announce
@@ -240,6 +241,7 @@ def _cancel_one(run: Run, by: str) -> bool:
     log(run, "run_cancel_requested", {"by": by})
     log(run, "run_cancelled", {})
     save(run)
+    tell_of_end(run)
     _tell_parent(run)
     _make_good(run)
     return True
@@ -256,6 +258,7 @@ def end_as_failed(run: Run, error: dict[str, JSON]) -> None:
     run.worker_id, run.wanted, run.finished_at, run.suspect = None, Wanted.NONE, now, False
     run.epoch += 1
     save(run)
+    tell_of_end(run)
     _tell_parent(run, error=error)
 
 

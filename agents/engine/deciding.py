@@ -38,7 +38,13 @@ async def ask_for_outcome(
         began = record.started_at if record.attempt == 1 else (record.finished_at or x.stamp())
         settled = began + timedelta(seconds=x.host.lease_seconds + (plan.timeout or 0.0))
         await x.wait_until(record.key, settled, "settle")
-    data = {"key": record.key, "name": record.name, "input": decode(record.input), "error": decode(record.error)}
+    data = {
+        "key": record.key,
+        "name": record.name,
+        "attempt": record.attempt,
+        "input": decode(record.input),
+        "error": decode(record.error),
+    }
     wait = WaitRecord("unknown", key=decision_name(record.key), name=record.key[:200], data=encode(data))
     message = await x.message(decision_name(record.key), wait)
     x.change().consumed.append(message.id)

@@ -11,6 +11,7 @@ from uuid_utils.compat import uuid7
 
 from agents.engine.canonical import JSON, clean_text, encode, message_of
 from agents.engine.errors import NotEncodable, StepFailed
+from agents.engine.happening_records import About
 from agents.engine.recording import close_step, drop_call, put_step
 from agents.engine.records import ON_CANCEL, Change, ChildRecord, Finish, Park, Release, StepState, Target, WaitRecord
 from agents.engine.registry import cancel_handler
@@ -39,6 +40,7 @@ def succeeded(x: Execution, output: Any) -> Change:
     _close_open_steps(x)
     x.log("run_succeeded", {})
     change = x.change()
+    change.about = about_of(x)
     change.ending = Finish("succeeded", output=text, tainted=x.is_tainted)
     return change
 
@@ -50,6 +52,7 @@ def failed(x: Execution, error: BaseException) -> Change:
     x.log("run_failed", {"error": described})
     change = x.change()
     reason = _short(f"failed: {described['message']}")
+    change.about = about_of(x)
     change.ending = Finish("failed", error=encode(described), reason=reason, tainted=x.is_tainted)
     return change
 
@@ -59,6 +62,7 @@ def cancelled(x: Execution) -> Change:
     _close_open_steps(x)
     x.log("run_cancelled", {})
     change = x.change()
+    change.about = about_of(x)
     change.ending = Finish("cancelled", reason="cancelled")
     if handler := cancel_handler(x.claimed.workflow):
         input = encode({"run": x.id, "input": x.input})
@@ -75,6 +79,7 @@ def parked(x: Execution, waits: Sequence[WaitRecord]) -> Change:
     kind = "run_paused" if any(wait.kind == "paused" for wait in waits) else "run_waiting"
     x.log(kind, {"reason": reason, "waits": listed})
     change = x.change()
+    change.about = about_of(x)
     change.ending = Park(tuple(waits), reason, x.seen_wakes)
     return change
 
@@ -88,6 +93,13 @@ def released(x: Execution, reason: str) -> Change:
     change = x.change()
     change.ending = Release(reason)
     return change
+
+
+def about_of(x: Execution) -> About:
+    """Say what a run is, for the events of its life."""
+    agent, claimed = x.agent, x.claimed
+    name, version = (None, None) if agent is None else (agent.name, agent.version)
+    return About(claimed.workflow, name, version, claimed.created_at, x.is_tainted)
 
 
 def describe(error: BaseException) -> dict[str, JSON]:

@@ -12,12 +12,26 @@ from agents.engine.canonical import JSON
 
 
 class EmittedRecord(NamedTuple):
-    """An event that a run tells of; written with the step that does. `data` is JSON text."""
+    """An event that comes from a run; written with what it tells of. `data` is JSON text.
+
+    One whose `event_id` its source has told of before is the same event, and not written again.
+    """
 
     name: str
     data: str
     source: str
     occurred_at: datetime
+    tainted: bool
+    event_id: str = ""
+
+
+class About(NamedTuple):
+    """What a run is, as the events of its life say: its agent, if it has one, and whether it is tainted by now."""
+
+    workflow: str
+    agent: str | None
+    version: int | None
+    created_at: datetime
     tainted: bool
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from agents.engine.canonical import JSON, decode, digest, encode
 from agents.engine.deciding import reconsider
 from agents.engine.errors import Permanent, Sealed
-from agents.engine.event_names import fault_of_name, fault_of_pattern
+from agents.engine.event_names import fault_of_foreign_name, fault_of_pattern
 from agents.engine.happening_records import EmittedRecord, Happening, Listening, told_name
 from agents.engine.plans import Plan
 from agents.engine.recording import finish_step, log_step, outcome_of, record_step
@@ -56,7 +56,7 @@ async def wait_event(
 async def emit_event(x: Execution, scope: Scope, name: str, data: JSON) -> None:
     """Tell of an event, once: it is written with the step that says so."""
     text = encode(data)
-    wrong = fault_of_name(name)
+    wrong = fault_of_foreign_name(name)
     if len(text) > MAX_DATA:
         wrong = f"The data has {len(text):,} characters; at most {MAX_DATA:,} are taken."
     if wrong:

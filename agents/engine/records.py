@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from uuid import UUID
 
 from agents.engine.call_records import CallsChange
-from agents.engine.happening_records import EmittedRecord
+from agents.engine.happening_records import About, EmittedRecord
 from agents.engine.trust_records import TrustChange
 
 Status = Literal["queued", "running", "waiting", "succeeded", "failed", "cancelled"]
@@ -267,7 +267,7 @@ Ending: TypeAlias = Park | Finish | Release
 
 @dataclass(slots=True)
 class Change:
-    """All that one batch writes about one run."""
+    """All that one batch writes about one run. `about` is there where events of the run's life may be told of."""
 
     run_id: UUID
     epoch: int
@@ -287,6 +287,7 @@ class Change:
     emitted: list[EmittedRecord] = field(default_factory=list)
     trust: TrustChange | None = None
     calls: CallsChange | None = None
+    about: About | None = None
     ending: Ending | None = None
 
     def absorb(self, newer: Change) -> None:
@@ -299,6 +300,7 @@ class Change:
             self.trust = newer.trust.after(self.trust)
         if newer.calls is not None:
             self.calls = newer.calls.after(self.calls)
+        self.about = newer.about or self.about
         self.ending = newer.ending or self.ending
 
 

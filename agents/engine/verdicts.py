@@ -12,6 +12,7 @@ from agents.engine import control
 from agents.engine.asking import Verdict, answer_name, answer_token
 from agents.engine.canonical import JSON
 from agents.engine.database_clock import database_now
+from agents.engine.interest import tell_of_decision
 from agents.models import Approval, ApprovalStatus, Inbox, Run, User
 
 BATCH = 100
@@ -33,6 +34,7 @@ def decide(approval: Approval, verdict: Verdict, data: dict[str, JSON], *, comme
         told = {**data, "verdict": verdict, "comment": comment, "by": name}
         if not control.tell(approval.run_id, answer_name(approval.key), told, token=answer_token(approval.pk)):
             raise control.CannotDo("The run has ended; there is nothing to decide any more.")
+        tell_of_decision(approval)
     return True
 
 
@@ -61,4 +63,5 @@ def _expire(approval: Approval) -> bool:
         if not control.tell(approval.run_id, name, data, token=token):
             # The run has ended. Retried, it would otherwise wait for a decision that nobody can give.
             Inbox.objects.get_or_create(run_id=approval.run_id, token=token, defaults={"name": name, "data": data})
+        tell_of_decision(approval)
     return True

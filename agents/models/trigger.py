@@ -125,9 +125,8 @@ class Subscription(models.Model):
 
     class Meta:
         ordering = ("name",)
-        indexes = (
-            models.Index(fields=("workspace", "pattern"), name="subscription_pattern", condition=Q(state="active")),
-        )
+        # In whatever state: also one that is paused, or a draft, lets the events be written that it is about.
+        indexes = (models.Index(fields=("workspace", "pattern"), name="subscription_pattern"),)
         constraints = (
             models.UniqueConstraint(fields=("workspace", "name"), name="subscription_name_once"),
             models.CheckConstraint(condition=Q(state__in=SubscriptionState.values), name="subscription_state_known"),

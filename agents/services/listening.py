@@ -16,6 +16,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from agents.engine import control
 from agents.engine.canonical import JSON
 from agents.engine.happening_records import Listening, told_name, told_token
+from agents.engine.interest import let_take_effect
 from agents.matching import matches
 from agents.models import ACTIVE, Event, Inbox, Listener, Match, MatchStatus, Run
 from agents.triggers.patterns import ANY, fits, patterns_of
@@ -96,6 +97,7 @@ def _register(wanted: Listening) -> bool:
         if not is_new and (listener.pattern, listener.filter) != (wanted.pattern, wanted.match):
             # The code that asks has changed.
             Listener.objects.filter(pk=listener.pk).update(**asked, has_looked_back=False)
+        let_take_effect([wanted.pattern])
     return True
 
 

@@ -14,6 +14,7 @@ from django.db.models import Q, QuerySet
 
 from agents.engine.canonical import JSON, decode, encode
 from agents.engine.errors import NotEncodable
+from agents.engine.interest import let_take_effect
 from agents.matching import problems
 from agents.models import (
     Agent,
@@ -148,6 +149,7 @@ def create_subscription(workspace: Workspace, name: str, wanted: Wanted, *, by: 
     try:
         with transaction.atomic():
             _fill(made, wanted).save(force_insert=True)
+            let_take_effect([made.pattern])
     except IntegrityError as error:
         raise InvalidInput(f"There is a subscription named {name!r} already.", "name") from error
     log.info("subscription_created", workspace=workspace.slug, subscription=name, by=_who(by))
@@ -160,6 +162,7 @@ def change_subscription(subscription: Subscription, wanted: Wanted, *, by: User 
     with transaction.atomic():
         _lock(subscription)
         _fill(subscription, wanted).save()
+        let_take_effect([subscription.pattern])
         look_again(subscription)
     log.info("subscription_changed", subscription=subscription.name, by=_who(by))
     return subscription

@@ -15,6 +15,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from agents import matching
+from agents.engine.interest import let_take_effect
 from agents.models import Event, User, WebhookDelivery, WebhookEndpoint, Workspace
 from agents.services.errors import Conflict, InvalidInput, NotFound
 from agents.services.rights import require_admin
@@ -109,7 +110,8 @@ def change_endpoint(endpoint: WebhookEndpoint, wanted: Wanted, *, by: User) -> W
     """Change all of an endpoint but its name. What is on its way goes to the new address."""
     require_admin(endpoint.workspace_id, by, WHAT)
     wanted.check()
-    _write(endpoint, wanted)
+    with transaction.atomic():
+        _write(endpoint, wanted)
     _log("webhook_endpoint_changed", endpoint, by)
     return endpoint
 
@@ -192,6 +194,7 @@ def _write(endpoint: WebhookEndpoint, wanted: Wanted) -> None:
     else:
         # Whoever sends may switch it off at this moment.
         endpoint.save(update_fields=("url", "note", "events", "filter", "updated_at"))
+    let_take_effect(wanted.events)
 
 
 def _log(what: str, endpoint: WebhookEndpoint, by: User) -> None:

@@ -16,7 +16,7 @@ from agents.models import User, WebhookScheme, WebhookSource, Workspace
 from agents.services.errors import InvalidInput, NotFound
 from agents.services.rights import require_admin
 from agents.services.webhook_secrets import DAY, check_secret, make_secret, rotate_secret, set_secret
-from agents.triggers.patterns import fault_of_name
+from agents.triggers.patterns import OWN_NAMES, fault_of_name
 from agents.triggers.reading import IDS, PLACE, TYPE, TYPES
 from agents.triggers.signatures import ALGORITHMS, BODY, ENCODINGS, TIMESTAMP, Scheme
 
@@ -25,8 +25,6 @@ HEADER: Final = re.compile(r"[A-Za-z0-9-]{1,60}")
 MAX_SOURCES, MAX_NOTE, MAX_TEXT = 100, 200, 100
 TOLERANCES: Final = range(1, 86_401)
 WHAT: Final = "change its webhooks"
-OWN_NAMES: Final = ("run.", "approval.", "webhook.")
-"""How names of our own events begin: no sender makes those."""
 
 log = structlog.get_logger(__name__)
 

@@ -7,6 +7,7 @@ parents and parking are the product's code.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -14,7 +15,9 @@ from typing import NamedTuple, cast
 from uuid import UUID
 
 from agents.engine.call_records import CallsChange
+from agents.engine.happening_records import EmittedRecord
 from agents.engine.journal.store import BatchWriter, NewRun
+from agents.engine.life import Told
 from agents.engine.records import (
     Answer,
     Batch,
@@ -248,7 +251,10 @@ class Tables(BatchWriter):
     def write_calls(self, changes: Sequence[tuple[JournalChange, CallsChange]], now: datetime) -> None:
         """Nothing in the model has a process of its own."""
 
-    def write_emitted(self, changes: Sequence[JournalChange]) -> None:
+    def wanted_events(self, asked: AbstractSet[Told]) -> Callable[[], AbstractSet[Told]]:
+        return frozenset  # nobody in the model listens
+
+    def write_emitted(self, events: Sequence[tuple[int, UUID, EmittedRecord]]) -> None:
         """Nothing in the model tells of events."""
 
     def insert_events(self, events: Sequence[tuple[UUID, int, EventRecord]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from agents.engine.canonical import encode
 from agents.engine.caps import Amounts
 from agents.engine.happening_records import EmittedRecord
 from agents.engine.journal.store import NewRun, Store
+from agents.engine.life import Told
 from agents.engine.records import (
     STARTING_RUNS,
     ArtifactRecord,
@@ -142,9 +144,11 @@ class MemoryStore(Store):
             for token in change.dropped:
                 self.calls.pop(token, None)
 
-    def write_emitted(self, changes: Sequence[Change]) -> None:
-        for change in changes:
-            self.emitted += change.emitted
+    def write_emitted(self, events: Sequence[tuple[int, UUID, EmittedRecord]]) -> None:
+        self.emitted += [event for _, _, event in events]
+
+    def wanted_events(self, asked: AbstractSet[Told]) -> Callable[[], AbstractSet[Told]]:
+        return frozenset  # nobody listens
 
     def insert_events(self, events: Sequence[tuple[UUID, int, EventRecord]]) -> None:
         for run_id, number, event in events:

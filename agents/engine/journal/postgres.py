@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import groupby
@@ -15,8 +16,10 @@ import psycopg
 
 from agents.engine.call_records import CallsChange
 from agents.engine.connecting import with_patience
+from agents.engine.happening_records import EmittedRecord
 from agents.engine.journal import postgres_statements as sql
 from agents.engine.journal.store import RUN_COST_US, NewRun, StepWrites, Store, typed_errors
+from agents.engine.life import Told, patterned
 from agents.engine.records import (
     Change,
     Claimed,
@@ -181,9 +184,19 @@ class PostgresStore(Store):
         if dropped := [id for _, calls in changes for id in calls.dropped]:
             execute(sql.DROP_CALLS, (dropped,))
 
-    def write_emitted(self, changes: Sequence[Change]) -> None:
-        rows = [(c.workspace_id, c.run_id, *event) for c in changes for event in c.emitted]
+    def write_emitted(self, events: Sequence[tuple[int, UUID, EmittedRecord]]) -> None:
+        rows = [(workspace_id, run_id, *event) for workspace_id, run_id, event in events]
         self.connection.execute(sql.INSERT_EMITTED, (_json(sql.EMITTED_COLUMNS, rows),))
+
+    def wanted_events(self, asked: AbstractSet[Told]) -> Callable[[], AbstractSet[Told]]:
+        has_lock = self.connection.execute(sql.HOLD_INTEREST)
+        found = self.connection.execute(sql.WANTED, _columns(patterned(asked)))
+
+        def wanted() -> AbstractSet[Told]:
+            row = has_lock.fetchone()
+            return set(found.fetchall()) if row is not None and row[0] else asked
+
+        return wanted
 
     def insert_events(self, events: Sequence[tuple[UUID, int, EventRecord]]) -> None:
         rows = [(run_id, number, event.kind, event.at, event.data) for run_id, number, event in events]

@@ -117,6 +117,7 @@ EMITTED_COLUMNS = {
     "source": "text",
     "occurred_at": "timestamptz",
     "tainted": "boolean",
+    "event_id": "text",
 }
 WAIT_COLUMNS = {
     "run_id": "uuid",
@@ -174,7 +175,7 @@ UPDATE_STEPS = _update(
     "t.run_id = v.run_id AND t.key = v.key AND NOT t.superseded",
 )
 INSERT_EVENTS = _insert("agents_runevent", EVENT_COLUMNS)
-INSERT_EMITTED = _insert("agents_event", EMITTED_COLUMNS)
+INSERT_EMITTED = _insert("agents_event", EMITTED_COLUMNS) + " ON CONFLICT DO NOTHING"
 INSERT_ARTIFACTS = _insert("agents_artifact", {"workspace_id": "bigint", "run_id": "uuid", **ARTIFACT})
 INSERT_APPROVALS = _insert(
     "agents_approval",
@@ -222,6 +223,18 @@ RETURNING r.id, epoch, workspace_id, workflow, agent_version_id, input, parent_i
  rank
 """
 CLAIM_SUSPECT = CLAIM.replace("NOT suspect", "suspect")
+INTEREST = 0x6C69_6665
+"""Of the advisory locks: what those have who look whether somebody wants an event of a run's life (interest.py)."""
+HOLD_INTEREST = f"SELECT pg_try_advisory_xact_lock_shared({INTEREST})"
+AWAIT_INTEREST = f"SELECT pg_advisory_xact_lock({INTEREST})"
+WANTED = """
+SELECT DISTINCT v.workspace_id, v.name
+FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS v(workspace_id, name, pattern)
+WHERE EXISTS (SELECT 1 FROM agents_subscription s WHERE s.workspace_id=v.workspace_id AND s.pattern=v.pattern)
+OR EXISTS (SELECT 1 FROM agents_listener l WHERE l.workspace_id=v.workspace_id AND l.pattern=v.pattern)
+OR EXISTS (SELECT 1 FROM agents_webhookendpoint e
+ WHERE e.workspace_id=v.workspace_id AND jsonb_exists(e.events, v.pattern))
+"""
 HISTORY_STEPS = """
 SELECT run_id, key, kind, name, started_at, label, status, effect, attempt, attempts, digest,
  CASE WHEN status='succeeded' AND kind NOT IN ('call', 'each') THEN NULL ELSE input END, outcome, large, error,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import groupby
@@ -19,12 +20,14 @@ import orjson
 
 from agents.engine.call_records import CallsChange
 from agents.engine.canonical import encode
+from agents.engine.happening_records import EmittedRecord
 from agents.engine.journal import sqlite_statements as sql
 from agents.engine.journal.sqlite_rows import (
     approval_row,
     artifact_row,
     call_row,
     claimed_of,
+    emitted_row,
     hex_ids,
     moment,
     plain_step_row,
@@ -33,6 +36,7 @@ from agents.engine.journal.sqlite_rows import (
     step_row,
 )
 from agents.engine.journal.store import RUN_COST_US, NewRun, StepWrites, Store, typed_errors
+from agents.engine.life import Told, patterned
 from agents.engine.records import (
     Change,
     Claimed,
@@ -206,12 +210,12 @@ class SqliteStore(Store):
         run(sql.INSERT_TASKS, [(call.message, stamp(now)) for _, call in new])
         run(sql.DROP_CALLS, [(id.hex,) for _, calls in changes for id in calls.dropped])
 
-    def write_emitted(self, changes: Sequence[Change]) -> None:
-        rows = [(c.workspace_id, c.run_id.hex, event) for c in changes for event in c.emitted]
-        self.connection.executemany(
-            sql.INSERT_EMITTED,
-            [(place, run, e.name, e.data, e.source, stamp(e.occurred_at), e.tainted) for place, run, e in rows],
-        )
+    def write_emitted(self, events: Sequence[tuple[int, UUID, EmittedRecord]]) -> None:
+        self.connection.executemany(sql.INSERT_EMITTED, [emitted_row(place, run, e) for place, run, e in events])
+
+    def wanted_events(self, asked: AbstractSet[Told]) -> Callable[[], AbstractSet[Told]]:
+        found = self.connection.execute(sql.WANTED, (encode(patterned(asked)),)).fetchall()
+        return lambda: set(found)
 
     def insert_events(self, events: Sequence[tuple[UUID, int, EventRecord]]) -> None:
         sql.INSERT_EVENTS.write(

@@ -11,6 +11,7 @@ from uuid import UUID
 import orjson
 
 from agents.engine.call_records import CallRecord
+from agents.engine.happening_records import EmittedRecord
 from agents.engine.journal import sqlite_statements as sql
 from agents.engine.records import Change, Claimed, StepRecord
 from agents.engine.trust_records import ApprovalRecord
@@ -57,6 +58,12 @@ def step_row(run_id: str, step: StepRecord) -> tuple[Any, ...]:
         step.cost_microusd,
         stamp(step.finished_at),
     )
+
+
+def emitted_row(workspace_id: int, run_id: UUID, event: EmittedRecord) -> tuple[Any, ...]:
+    """Give what the insert of an event that comes from a run takes."""
+    said = (event.name, event.data, event.source, stamp(event.occurred_at), event.tainted, event.event_id)
+    return (workspace_id, run_id.hex, *said)
 
 
 def plain_step_row(run_id: str, step: StepRecord) -> tuple[Any, ...]:

@@ -89,8 +89,17 @@ INSERT_RUNS = Bulk(
 )
 INSERT_EVENTS = Bulk("INSERT INTO agents_runevent (run_id, number, kind, at, data)", "(?,?,?,?,?)")
 INSERT_EMITTED = (
-    "INSERT INTO agents_event (workspace_id, cause_id, name, data, source, occurred_at, tainted) VALUES (?,?,?,?,?,?,?)"
+    "INSERT INTO agents_event (workspace_id, cause_id, name, data, source, occurred_at, tainted, event_id)"
+    " VALUES (?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING"
 )
+WANTED = """
+SELECT DISTINCT v.workspace_id, v.name FROM (SELECT json_extract(value, '$[0]') AS workspace_id,
+ json_extract(value, '$[1]') AS name, json_extract(value, '$[2]') AS pattern FROM json_each(?)) v
+WHERE EXISTS (SELECT 1 FROM agents_subscription s WHERE s.workspace_id=v.workspace_id AND s.pattern=v.pattern)
+OR EXISTS (SELECT 1 FROM agents_listener l WHERE l.workspace_id=v.workspace_id AND l.pattern=v.pattern)
+OR EXISTS (SELECT 1 FROM agents_webhookendpoint e, json_each(e.events) p
+ WHERE e.workspace_id=v.workspace_id AND p.value=v.pattern)
+"""
 INSERT_WAITS = Bulk(
     "INSERT INTO agents_wait (run_id, kind, key, name, due_at, needed, data, created_at)", "(?,?,?,?,?,?,?,?)"
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,7 +19,9 @@ from uuid import UUID
 
 from agents.engine.call_records import CallsChange
 from agents.engine.canonical import encode
+from agents.engine.happening_records import EmittedRecord
 from agents.engine.journal.transitions import apply_change, has_ended, holds_lease, wake
+from agents.engine.life import Told, asked_of, events_of
 from agents.engine.outages import DATABASE_ERRORS, Outage, outage_of
 from agents.engine.records import (
     Answer,
@@ -77,6 +80,8 @@ class Writes:
     waits: list[tuple[UUID, WaitRecord]] = field(default_factory=list)
     waits_gone: set[UUID] = field(default_factory=set)
     children: list[NewRun] = field(default_factory=list)
+    emitted: list[tuple[int, UUID, EmittedRecord]] = field(default_factory=list)
+    """Events that come from runs: each with its workspace and its run."""
     has_news: bool = False
     """Whether a run was queued, or a running one was told something."""
 
@@ -156,10 +161,12 @@ class BatchWriter(ABC):
             # Claims come before locks: a claimed parent that a sub-run of this batch wakes is read as claimed.
             is_claiming = batch.claim is not None and batch.claim.limit > 0
             claimed = self.claim(worker_id, batch.claim, now) if batch.claim and is_claiming else list
+            wanted = self.wanted_events(asked) if (asked := asked_of(batch.changes)) else frozenset
             rows = self.lock_runs(_ids_to_lock(batch.changes)) if batch.changes else {}
             if not is_new():
                 raise Unavailable("the batch was written before, or its worker is gone")
             answers, writes = self._settle(worker_id, batch.changes, rows, now)
+            writes.emitted = list(_emitted(writes, wanted(), now))
             self._write_all(writes, now)
             result = BatchResult(answers, claimed())
             self.announce(live=bool(writes.events or result.claimed), queue=writes.has_news)
@@ -253,8 +260,8 @@ class BatchWriter(ABC):
         if calls := [(change, change.calls) for change in writes.changes if change.calls is not None]:
             self.write_calls(calls, now)
             writes.has_news = True
-        if emitted := [change for change in writes.changes if change.emitted]:
-            self.write_emitted(emitted)
+        if writes.emitted:
+            self.write_emitted(writes.emitted)
             writes.has_news = True
         if writes.events:
             self.insert_events(writes.events)
@@ -292,8 +299,12 @@ class BatchWriter(ABC):
         """Queue calls that have a process of their own, each with its task; drop those that nobody waits for."""
 
     @abstractmethod
-    def write_emitted(self, changes: Sequence[Change]) -> None:
-        """Write the events that runs tell of; they are dispatched like any other."""
+    def wanted_events(self, asked: AbstractSet[Told]) -> Callable[[], AbstractSet[Told]]:
+        """Give those of these events that somebody wants (interest.py); the answer is asked for later."""
+
+    @abstractmethod
+    def write_emitted(self, events: Sequence[tuple[int, UUID, EmittedRecord]]) -> None:
+        """Write events that come from runs, each with its workspace and its run; what was told of before is not."""
 
     @abstractmethod
     def insert_events(self, events: Sequence[tuple[UUID, int, EventRecord]]) -> None: ...
@@ -364,6 +375,16 @@ def _ids_to_lock(changes: Iterable[Change]) -> list[UUID]:
     ids = {change.run_id for change in changes}
     ids |= {change.parent_id for change in changes if change.parent_id and isinstance(change.ending, Finish)}
     return sorted(ids, key=_AS_NUMBER)
+
+
+def _emitted(writes: Writes, wanted: AbstractSet[Told], now: datetime) -> Iterator[tuple[int, UUID, EmittedRecord]]:
+    """Give what the runs tell of themselves, and what there is to tell of their lives."""
+    for change in writes.changes:
+        for event in change.emitted:
+            yield change.workspace_id, change.run_id, event
+        if wanted:
+            for event in events_of(change, writes.rows[change.run_id], wanted, now):
+                yield change.workspace_id, change.run_id, event
 
 
 def child_message(change: Change) -> MessageRecord:
