@@ -119,8 +119,12 @@ async def ask_person(
 
 def question_of(kind: Literal["approve", "ask"], subject: str, form: Form, **given: Any) -> Question:
     """Make a question of a workflow's own; a `form` that is a model counts by its schema."""
-    schema = form.model_json_schema() if isinstance(form, type) else form
-    return Question(kind, subject, form=schema, **given)
+    return Question(kind, subject, form=schema_of(form), **given)
+
+
+def schema_of(form: Form) -> Mapping[str, Any] | None:
+    """Give the JSON schema of a form."""
+    return form.model_json_schema() if isinstance(form, type) else form
 
 
 def check_by(form: Form) -> Callable[[JSON], str]:

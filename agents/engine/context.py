@@ -23,6 +23,7 @@ from agents.engine.asking import (
     check_by,
     decision_of,
     question_of,
+    schema_of,
 )
 from agents.engine.calling import call_tool
 from agents.engine.canonical import JSON, decode, digest, encode
@@ -260,14 +261,16 @@ class Context:
     # -- events --------------------------------------------------------------------------------------------------
 
     async def wait_event(
-        self, name: str, match: Mapping[str, Any] | None = None, *, timeout: float | None = None
+        self, name: str, match: Mapping[str, Any] | None = None, *, timeout: float | None = None, form: Form = None
     ) -> Happening | None:
         """Wait for an event by its name, or by a beginning as in `order.*`; None if none comes within `timeout` s.
 
         `match` is a condition on its data, as {"path": "order", "equals": 17}. What came since the run was created
-        counts too; each event is handed to a run once. Signals to this run are such events.
+        counts too; each event is handed to a run once. Signals to this run are such events. `form` is a pydantic
+        model or a JSON schema of what a signal says: its fields stand on the run's page, and while the run waits, a
+        signal that does not fit is refused. Other events are not held to it.
         """
-        return await happenings.wait_event(self._x, self._enter("wait_event"), name, match, timeout)
+        return await happenings.wait_event(self._x, self._enter("wait_event"), name, match, timeout, schema_of(form))
 
     async def emit_event(self, name: str, data: JSON = None) -> None:
         """Tell of an event, once: it starts and wakes whoever wants it."""

@@ -19,6 +19,7 @@ from agents.engine.happening_records import EmittedRecord, Happening, Listening,
 from agents.engine.plans import Plan
 from agents.engine.recording import finish_step, log_step, outcome_of, record_step
 from agents.engine.records import MessageRecord, StepRecord, WaitRecord
+from agents.engine.schemas import schema_fault
 from agents.matching import problems
 
 if TYPE_CHECKING:
@@ -30,10 +31,16 @@ MAX_WAIT_NAME = 200
 
 
 async def wait_event(
-    x: Execution, scope: Scope, pattern: str, match: Mapping[str, Any] | None, timeout: float | None
+    x: Execution,
+    scope: Scope,
+    pattern: str,
+    match: Mapping[str, Any] | None,
+    timeout: float | None,
+    form: Mapping[str, Any] | None = None,
 ) -> Happening | None:
-    """Give the first event that fits; None if none came in time."""
-    if wrong := fault_of_pattern(pattern) or " ".join(problems(match) if match is not None else ()):
+    """Give the first event that fits; None if none came in time. `form` is the schema of what a signal says."""
+    wrong = fault_of_pattern(pattern) or " ".join(problems(match) if match is not None else ())
+    if wrong := wrong or (schema_fault(form) if form is not None else ""):
         raise Permanent(wrong, "BadEvent")
     key = scope.next_key(f"wait_event:{pattern}")
     plan = Plan("wait_event", pattern, pattern, digest([pattern, match]))
@@ -43,7 +50,7 @@ async def wait_event(
     if record is None:
         await x.gate()
         due = None if timeout is None else x.host.clock.now() + timedelta(seconds=timeout)
-        asked = {"name": pattern, "match": match, "until": due}
+        asked = {"name": pattern, "match": match, "until": due} | ({"form": form} if form is not None else {})
         record = record_step(x, key, Plan(plan.kind, plan.name, plan.title, plan.digest, lambda: asked))
         log_step(x, "step_started", record)
     if not record.is_done:

@@ -41,6 +41,13 @@ class Origin(NamedTuple):
     name: str
 
 
+class Cause(NamedTuple):
+    """An event that started or woke a run, by a row of its delivery log."""
+
+    match: Match
+    origin: Origin | None
+
+
 @dataclass(frozen=True, slots=True)
 class Causes:
     """The events that started a run, and those that woke it, the latest first, and how many more there are of each.
@@ -48,9 +55,9 @@ class Causes:
     `told` is what the run's own log says of what started it; that outlasts the events.
     """
 
-    started: list[Match] = field(default_factory=list)
+    started: list[Cause] = field(default_factory=list)
     more_started: int = 0
-    woken: list[Match] = field(default_factory=list)
+    woken: list[Cause] = field(default_factory=list)
     more_woken: int = 0
     told: dict[str, Any] = field(default_factory=dict)
 
@@ -106,9 +113,11 @@ def causes_of(run: Run) -> Causes:
     return Causes(started, more_started, woken, more_woken, told)
 
 
-def _some(matches: QuerySet[Match]) -> tuple[list[Match], int]:
+def _some(matches: QuerySet[Match]) -> tuple[list[Cause], int]:
     rows = list(matches[: NAMED + 1])
-    return rows[:NAMED], matches.count() - NAMED if len(rows) > NAMED else 0
+    return [Cause(row, origin_of(row.event)) for row in rows[:NAMED]], matches.count() - NAMED if len(
+        rows
+    ) > NAMED else 0
 
 
 @dataclass(frozen=True, slots=True)

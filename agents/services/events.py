@@ -15,6 +15,7 @@ from agents.engine.errors import NotEncodable
 from agents.engine.notify import announce
 from agents.models import Event, Run, Workspace
 from agents.services.errors import Conflict, InvalidInput
+from agents.services.event_waits import misfit_of
 from agents.triggers.patterns import fault_of_name
 
 MAX_DATA = 500_000
@@ -96,10 +97,12 @@ def send_signal(run: Run, name: str, data: JSON = None, *, signal_id: str = "") 
     """Tell one run of an event, in the caller's transaction; it is there when the run comes to wait for it.
 
     With an id that this run was told before, the earlier signal is given back. Raises Conflict for a run that has
-    ended, InvalidInput for what is no event.
+    ended, InvalidInput for what is no event, and for data that does not fit the form that the run waits with.
     """
     if run.has_ended:
         raise Conflict(f"The run has {run.status}: nothing reaches it any more.")
+    if misfit := misfit_of(run, name, data):
+        raise InvalidInput(misfit, "data")
     return emit_event(run.workspace, name, data, source=f"run:{run.pk}", event_id=signal_id, to_run=run)
 
 

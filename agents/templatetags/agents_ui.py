@@ -107,6 +107,12 @@ def pretty(value: Any) -> str:
 
 
 @register.filter
+def compact(value: Any) -> str:
+    """Write a JSON value in one line."""
+    return json.dumps(value, ensure_ascii=False, default=str)[:MAX_JSON]
+
+
+@register.filter
 def plain(value: Any) -> str:
     """Write a JSON value on its own: a text as it is, anything else as JSON."""
     return value[:MAX_JSON] if isinstance(value, str) else pretty(value)

@@ -46,6 +46,16 @@ class JSONText(forms.CharField):
         return json.dumps(value, indent=2, ensure_ascii=False)
 
 
+def json_or_text(text: str) -> Any:
+    """Read JSON as JSON, and any other text as a text; nothing is None."""
+    text = text.strip()
+    try:
+        return json.loads(text, parse_constant=_refuse_constant) if text else None
+    except (ValueError, RecursionError):
+        # Also a number of more digits than Python reads. Browsers send line ends as for letters.
+        return text.replace("\r\n", "\n")
+
+
 def _refuse_constant(name: str) -> None:
     """Refuse NaN and the like, which Python reads and JSON does not know."""
     raise json.JSONDecodeError(f"There is no value {name}", "", 0)

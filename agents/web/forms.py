@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime, timedelta
 from typing import Any, Self
 
@@ -13,6 +12,7 @@ from agents.services import documents, limits, secrets
 from agents.services.outcomes import MAX_OUTCOME
 from agents.services.policies import HOURS
 from agents.services.threads import MAX_TEXT, MAX_TITLE
+from agents.web.agent_forms import json_or_text
 from agents.web.uploads import text_of_upload
 from tools.models import Limit, Unit
 from tools.models.limit import DAY, MAX_NAME
@@ -69,12 +69,7 @@ class DecisionForm(forms.Form):
 
     def clean_outcome(self) -> Any:
         """Take JSON as JSON, and any other text as a text."""
-        text = str(self.cleaned_data["outcome"]).strip()
-        try:
-            return json.loads(text) if text else None
-        except (ValueError, RecursionError):
-            # Also a number of more digits than Python reads.
-            return text
+        return json_or_text(str(self.cleaned_data["outcome"]))
 
 
 class ForkForm(forms.Form):
@@ -115,6 +110,14 @@ class ApprovalForm(forms.Form):
 
     choice = forms.ChoiceField(choices=[(name, name) for name in ("approve", "reject", "answer")])
     comment = forms.CharField(required=False, max_length=2_000)
+
+
+class SignalForm(forms.Form):
+    """Which wait of a run a signal is for; what it says comes beside it. `key` lets a double click count once."""
+
+    wait = forms.IntegerField(min_value=1, max_value=2**62)
+    name = forms.CharField(required=False, max_length=200)
+    key = forms.CharField(required=False, max_length=64)
 
 
 class ApprovalPolicyForm(forms.Form):

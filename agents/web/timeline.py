@@ -37,8 +37,10 @@ _ICONS = {
     "tool": "act",
     "artifact": "file",
     "timeout": "waiting",
+    "wait_event": "waiting",
+    "emit_event": "events",
 }
-_PATIENT = ("sleep", "call", "each", "spawn", "timeout", "approve", "ask")
+_PATIENT = ("sleep", "call", "each", "spawn", "timeout", "approve", "ask", "wait_event")
 _PHASE_WORDS = {"queued": "in the queue", "running": "working", "waiting": "waiting", "paused": "paused"}
 
 

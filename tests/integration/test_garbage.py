@@ -12,7 +12,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
 
-from agents.models import Agent, Document, Role, Run, Scope, Step, Subscription, Wait
+from agents.models import Agent, Document, Listener, Role, Run, Scope, Step, Subscription, Wait
 from tests.addresses import address, arguments_of, routes
 from tests.factories import make_agent, make_client, make_run, make_token, make_user, make_webhooks, make_workspace
 
@@ -99,6 +99,7 @@ FORMS = {
     "password/": "current password again",
     "w/<slug:slug>/start/": "goal agent",
     f"{RUN}decide/": "key choice outcome step next",
+    f"{RUN}signal/": "wait name key value next step",
     f"{RUN}cancel/": "next step",
     "w/<slug:slug>/documents/add/": "title url text",
     "w/<slug:slug>/agents/new/": "name description",
@@ -117,7 +118,7 @@ FORMS = {
     "w/<slug:slug>/webhooks/out/<slug:name>/replay/": "which since until",
     "w/<slug:slug>/webhooks/in/<slug:name>/rotate/": "secret hours",
 }
-VALID = {"workflow": '"react"', "key": '"s#0"', "choice": '"done"', "text": '"words"'}
+VALID = {"workflow": '"react"', "key": '"s#0"', "choice": '"done"', "text": '"words"', "wait": "1"}
 HEADERS = (
     *("Accept", "Accept-Language", "Authorization", "Content-Type", "Cookie", "Host", "HX-Target", "Idempotency-Key"),
     *("If-Modified-Since", "Last-Event-ID", "Origin", "Range", "Referer", "X-Correlation-ID", "X-Forwarded-For"),
@@ -135,6 +136,8 @@ class Site:
         now = timezone.now()
         step = Step.objects.create(run=self.run, key="s#0", kind="step", name="s", status="unknown", started_at=now)
         Wait.objects.create(run=self.run, kind="unknown", key="decide:s#0", name="s#0")
+        # Under the number that a form names if it is not about this.
+        Listener.objects.create(pk=1, workspace=home, run=self.run, key="s#0", pattern="*")
         document = Document.objects.create(workspace=home, title="A text", text="Words.", size=6, digest="d")
         make_agent(home, "helper")
         Subscription.objects.create(workspace=home, name="helper", pattern="*", agent=Agent.objects.get())

@@ -239,6 +239,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "w/<slug:slug>/runs/<uuid:run_id>/files/<uuid:artifact_id>/": (PAGE,),
     "w/<slug:slug>/runs/<uuid:run_id>/results/": (PAGE,),
     "w/<slug:slug>/runs/<uuid:run_id>/decide/": (PAGE_ACT,),
+    "w/<slug:slug>/runs/<uuid:run_id>/signal/": (PAGE_ACT,),
     "w/<slug:slug>/runs/<uuid:run_id>/cancel/": (PAGE_ACT,),
     "w/<slug:slug>/runs/<uuid:run_id>/pause/": (PAGE_ACT,),
     "w/<slug:slug>/runs/<uuid:run_id>/resume/": (PAGE_ACT,),

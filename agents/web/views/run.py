@@ -16,6 +16,8 @@ from django.views.decorators.http import require_POST, require_safe
 from agents.models import ENDED, ProcessCall, Role, Run, RunStatus, Step, StepStatus, WaitKind, Wanted
 from agents.services import previews
 from agents.services import runs as services
+from agents.services.event_traces import causes_of
+from agents.services.event_waits import event_waits
 from agents.services.results import progress_of
 from agents.services.trees import read_tree
 from agents.services.waits import in_words, waits_of
@@ -51,6 +53,7 @@ def _context(request: HttpRequest, place: Place, run_id: UUID) -> dict[str, Any]
         "now": now,
         "parent": queries.listed(place.workspace).filter(id=run.parent_id).first() if run.parent_id else None,
         "forks": queries.forks_of(run, NAMED),
+        "causes": causes_of(run),
         "tree": read_tree(run, now),
         "files": files_shown(run),
         **_steps(request, run, now),
@@ -90,6 +93,7 @@ def _waits(place: Place, run: Run, now: datetime) -> dict[str, Any]:
         "waiting": [in_words(wait, now) for wait in waits if wait.kind == WaitKind.SLOT],
         "decisions": detail.decisions_of(waits),
         "cards": asked.cards_of(queries.waiting_approvals(place.workspace, run)),
+        "signal_cards": asked.signal_cards_of(event_waits(run)),
         "can": can,
         "going_on": _going_on(run, can),
     }
@@ -148,7 +152,7 @@ def control(request: HttpRequest, place: Place, run_id: UUID, action: str) -> Ht
         "retry": services.retry_run,
     }
     act(request, "", lambda: verbs[action](run, by=place.user))
-    return _return(request, place, run_id)
+    return return_to_run(request, place, run_id)
 
 
 @require_POST
@@ -167,10 +171,11 @@ def decide(request: HttpRequest, place: Place, run_id: UUID) -> HttpResponse:
             run, key=chosen["key"], choice=chosen["choice"], outcome=chosen["outcome"], by=place.user
         ),
     )
-    return _return(request, place, run_id)
+    return return_to_run(request, place, run_id)
 
 
-def _return(request: HttpRequest, place: Place, run_id: UUID) -> HttpResponse:
+def return_to_run(request: HttpRequest, place: Place, run_id: UUID) -> HttpResponse:
+    """Answer a form of a run's page: with the parts that change for its script, else with the page."""
     if request.headers.get("X-Requested-With") == "fetch":
         return redirect(f"{reverse('web:run-parts', args=(place.slug, run_id))}{_query(request)}")
     return back(request, reverse("web:run", args=(place.slug, run_id)))

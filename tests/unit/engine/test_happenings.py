@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from agents.engine import Context
+from agents.engine.canonical import decode
 from agents.testing import WorkflowTest
 
 
@@ -70,6 +72,26 @@ def test_an_event_of_the_last_moment_counts_and_is_handed_to_nobody_else() -> No
     assert test.run(waits).output == ["order.paid", {"order": 17}, False]
 
 
+def test_what_a_signal_is_to_say_stands_with_the_step_and_may_change() -> None:
+    class Answer(BaseModel):
+        yes: bool
+
+    forms: list[Any] = [Answer, {"type": "string"}]
+
+    async def asks(ctx: Context, input: Any) -> Any:
+        event = await ctx.wait_event("go", form=forms[0])
+        return event and event.data
+
+    test = WorkflowTest()
+    parked = test.run(asks)
+    (step,) = parked.memory.steps.values()
+    assert decode(step.input)["form"]["properties"]["yes"]["type"] == "boolean"
+    # A changed form is no other wait; an event of another kind than a signal is not held to it.
+    forms.pop(0)
+    test.send_event("go", 17)
+    assert test.resume(parked.memory.row.id).output == 17
+
+
 def test_branches_wait_for_events_of_their_own() -> None:
     async def both(ctx: Context, input: Any) -> Any:
         async def one(name: str) -> Any:
@@ -115,6 +137,7 @@ def test_a_crash_emits_nothing_twice(after: int) -> None:
     [
         (lambda ctx: ctx.wait_event("a b"), "pattern"),
         (lambda ctx: ctx.wait_event("a", {"path": "x", "regex": "."}), "no comparison"),
+        (lambda ctx: ctx.wait_event("a", form={"type": "nonsense"}), "no JSON schema"),
         (lambda ctx: ctx.emit_event("a.*"), "name"),
         (lambda ctx: ctx.emit_event("a", "x" * 500_001), "at most 500,000"),
     ],
