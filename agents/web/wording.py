@@ -29,8 +29,8 @@ KINDS = {
     "artifact": "File",
     "emit": "Progress",
     "fork": "Fork",
-    "wait_event": "Wait for event",
-    "emit_event": "Tell of event",
+    "wait_event": "Wait",
+    "emit_event": "Tell",
 }
 
 
