@@ -13,7 +13,7 @@ from agents.admin.base import LookOnly, pretty
 from agents.models import Schedule, Timed, User, Watcher
 from agents.services import schedules, watchers
 from agents.services.errors import ServiceError
-from agents.services.timed import words_of
+from agents.services.timed import next_times, words_of
 
 
 class TimedAdmin(LookOnly[Any]):
@@ -37,6 +37,10 @@ class TimedAdmin(LookOnly[Any]):
     @admin.display(description="When")
     def words(self, row: Timed) -> str:
         return words_of(row)
+
+    @admin.display(description="Next five times")
+    def following(self, row: Timed) -> str:
+        return ", ".join(f"{time:%Y-%m-%d %H:%M:%S} UTC" for time in next_times(row)) or "none"
 
     @admin.display(description="Input")
     def input_json(self, row: Timed) -> str:
@@ -62,7 +66,7 @@ class ScheduleAdmin(TimedAdmin):
     """Schedules of all workspaces."""
 
     list_display = ("name", "workspace", "words", "agent", "fires_at", "fired_at", "paused_at", "broken")
-    readonly_fields = ("input_json",)
+    readonly_fields = ("following", "input_json")
     actions = ("pause", "resume")
 
     @admin.action(description="Pause selected schedules", permissions=["pause"])
@@ -80,7 +84,7 @@ class WatcherAdmin(TimedAdmin):
 
     list_display = ("name", "workspace", "kind", "words", "fires_at", "looked_at", "changed_at", "failures", "problem")
     list_filter: ClassVar[tuple[Any, ...]] = ("kind", *TimedAdmin.list_filter)
-    readonly_fields = ("target_json", "input_json")
+    readonly_fields = ("following", "target_json", "input_json")
     actions = ("pause", "resume")
 
     @admin.display(description="Target")

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from uuid_utils.compat import uuid7
 
-from agents.engine.canonical import JSON, clean_text
+from agents.engine.canonical import JSON, clean_text, encode
 from agents.engine.errors import Permanent
+from agents.engine.happening_records import EmittedRecord
 from agents.engine.records import ArtifactRecord
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 
 MAX_NAME = 200
+ADDED = "artifact.added"
+"""The event of each file that a run keeps."""
 
 
 async def keep_file(x: Execution, attempt: Attempt, name: str, content: bytes, media_type: str) -> JSON:
@@ -34,6 +37,22 @@ async def keep_file(x: Execution, attempt: Attempt, name: str, content: bytes, m
     kind = clean_text(media_type)[:100]
     attempt.artifact = ArtifactRecord(uuid7(), attempt.key, name, kind, len(content), address, x.stamp())
     return {"id": attempt.artifact.id, "name": name, "size": len(content)}
+
+
+def record_file(x: Execution, artifact: ArtifactRecord) -> None:
+    """Have a file written with the step that kept it, as a row, as a line of the run's log and as an event."""
+    change = x.change()
+    change.artifacts.append(artifact)
+    x.log("artifact_saved", {"id": artifact.id, "name": artifact.name, "size": artifact.size})
+    told = {
+        "artifact": str(artifact.id),
+        "run": str(x.id),
+        "step": artifact.key,
+        "name": artifact.name,
+        "media_type": artifact.media_type,
+        "size": artifact.size,
+    }
+    change.emitted.append(EmittedRecord(ADDED, encode(told), "artifacts", artifact.created_at, x.is_tainted))
 
 
 def check_name(name: str) -> None:

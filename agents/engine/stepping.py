@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from agents.engine.artifacts import record_file
 from agents.engine.canonical import JSON, decode, encode, message_of
 from agents.engine.deciding import ask_for_outcome, reconsider
 from agents.engine.endings import MAX_ERROR
@@ -257,10 +258,7 @@ async def _record_success(x: Execution, step: OpenStep, attempt: Attempt, text: 
     if step.streamed:
         change.streamed.append(record.key)
     if attempt.artifact is not None:
-        change.artifacts.append(attempt.artifact)
-        x.log(
-            "artifact_saved", {"id": attempt.artifact.id, "name": attempt.artifact.name, "size": attempt.artifact.size}
-        )
+        record_file(x, attempt.artifact)
     try:
         await x.commit()
     except Unwritable as error:

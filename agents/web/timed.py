@@ -14,7 +14,7 @@ from django.db.models import Prefetch, Q, QuerySet
 from django.http import QueryDict
 from django.utils import timezone
 
-from agents.models import Event, Match, MatchStatus, Schedule, Timed, Watcher
+from agents.models import Event, Match, MatchStatus, Schedule, Timed, TimingKind, Watcher
 from agents.services import schedules, watchers
 from agents.services.timed import next_times
 from agents.triggers.cron import BadTiming
@@ -105,7 +105,9 @@ class Times:
 def times_of(row: Timed) -> Times:
     """Give the next five times of a row."""
     times = next_times(row)
-    return shown_times(times, row.time_zone, [jitter_of(row.pk, time, row.jitter) for time in times])
+    # An interval is of no zone.
+    zone = str(timezone.get_current_timezone()) if row.timing == TimingKind.INTERVAL else row.time_zone
+    return shown_times(times, zone, [jitter_of(row.pk, time, row.jitter) for time in times])
 
 
 def shown_times(times: Sequence[datetime], zone_name: str, delays: Iterable[timedelta] = ()) -> Times:

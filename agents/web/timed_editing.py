@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from django.utils import timezone
+
+from agents.models import TimingKind
 from agents.services.errors import InvalidInput
 from agents.services.timed import Times
 from agents.web.place import Place
@@ -30,9 +33,14 @@ def preview_of(form: TimedForm, times_of: Callable[..., Times]) -> dict[str, Any
             form.refuse(error.field, error.message)
     return {
         "words": times.words if times else "",
-        "times": shown_times(times.next, form.when["time_zone"]) if times else None,
+        "times": shown_times(times.next, _zone(form)) if times else None,
         "problems": [message for told in form.errors.values() for message in told],
     }
+
+
+def _zone(form: TimedForm) -> str:
+    when = form.when
+    return str(timezone.get_current_timezone()) if when["timing"] == TimingKind.INTERVAL else str(when["time_zone"])
 
 
 def take(form: TimedForm, action: Callable[[], T]) -> T | None:

@@ -233,6 +233,41 @@ def test_keys_and_themes(chromium: Browser, shared_instance: Instance) -> None:
 
 
 @ONCE
+def test_a_schedule_is_made_and_run_now(chromium: Browser, shared_instance: Instance) -> None:
+    with watched(chromium, shared_instance) as seen:
+        page = seen.page
+        log_in(page, shared_instance)
+        page.goto(f"{shared_instance.url}/w/default/new-schedule/")
+        page.fill("[name=name]", "sums")
+        # Before anything is saved the next five times are there, and follow what is said.
+        page.fill("[name=cron]", "0 9 * * MON")
+        expect(page.locator("#preview")).to_contain_text("at 09:00 on Monday")
+        expect(page.locator("#preview tbody tr")).to_have_count(5)
+        page.fill("[name=cron]", "0 9 * *")
+        expect(page.locator("#preview .error")).to_contain_text("five fields")
+        page.get_by_label("Again and again").check()
+        expect(page.locator("[name=cron]")).to_be_hidden()
+        page.fill("[name=every]", "2")
+        expect(page.locator("#preview")).to_contain_text("every 2 hours")
+        page.select_option("[name=agent]", "tool-agent")
+        page.fill("[name=input]", "Calculate 6 * 7.")
+        take_picture(page, "schedule-editor")
+        page.click("text=Make schedule")
+        page.wait_for_url("**/schedules/sums/")
+        page.click("text=Run now")
+        # The run appears without a reload, once.
+        expect(page.locator("#told .state-succeeded", has_text="Succeeded")).to_be_visible(timeout=PATIENCE)
+        expect(page.locator("#told tbody tr")).to_have_count(1)
+        take_picture(page, "schedule")
+        page.set_viewport_size({"width": 320, "height": 800})
+        for path in ("schedules/", "schedules/sums/", "schedules/sums/edit/", "watchers/", "new-watcher/?kind=url"):
+            page.goto(f"{shared_instance.url}/w/default/{path}")
+            overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            assert overflow <= 0, path
+        assert seen.complaints == []
+
+
+@ONCE
 @pytest.mark.parametrize("width", [320, 390, 768])
 def test_nothing_scrolls_sideways(chromium: Browser, shared_instance: Instance, width: int) -> None:
     with watched(chromium, shared_instance) as seen:

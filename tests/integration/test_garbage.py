@@ -12,7 +12,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
 
-from agents.models import Agent, Document, Listener, Role, Run, Scope, Step, Subscription, Wait
+from agents.models import Agent, Document, Listener, Role, Run, Schedule, Scope, Step, Subscription, Wait
 from tests.addresses import address, arguments_of, routes
 from tests.factories import make_agent, make_client, make_run, make_token, make_user, make_webhooks, make_workspace
 
@@ -65,6 +65,9 @@ PARAMETERS = {
     f"{RUN}files/": "after",
     "w/<slug:slug>/documents/": "find before",
     "w/<slug:slug>/webhooks/out/<slug:name>/": "status before",
+    "w/<slug:slug>/schedules/": "find state after",
+    "w/<slug:slug>/schedules/<slug:name>/": "before",
+    "w/<slug:slug>/new-watcher/": "kind",
     "w/<slug:slug>/events/": "name source id state after before older",
     "w/<slug:slug>/events/replay/": "name source state after before",
     "w/<slug:slug>/subscriptions/": "q after",
@@ -93,6 +96,9 @@ BODIES = {
     "api/v1/webhooks/endpoints": "name url events filter secret note",
     "api/v1/webhooks/endpoints/<slug:name>/replay": "since until which",
     "api/v1/webhooks/endpoints/<slug:name>/rotate": "secret hours",
+    "api/v1/schedules": "name cron time_zone seconds at agent input",
+    "api/v1/schedule-times": "at jitter",
+    "api/v1/watchers": "kind target",
 }
 FORMS = {
     "login/": "username password next",
@@ -117,8 +123,26 @@ FORMS = {
     "w/<slug:slug>/webhooks/out/<slug:name>/": "url events filter note",
     "w/<slug:slug>/webhooks/out/<slug:name>/replay/": "which since until",
     "w/<slug:slug>/webhooks/in/<slug:name>/rotate/": "secret hours",
+    "w/<slug:slug>/new-schedule/": "name timing cron every at time_zone input",
+    "w/<slug:slug>/schedules/<slug:name>/edit/": "at preview",
+    "w/<slug:slug>/schedules/<slug:name>/run/": "key",
+    "w/<slug:slug>/new-watcher/": "kind url selector",
 }
-VALID = {"workflow": '"react"', "key": '"s#0"', "choice": '"done"', "text": '"words"', "wait": "1"}
+VALID = {
+    "timing": '"once"',
+    "at": '"2100-01-01T00:00:00Z"',
+    "time_zone": '"Europe/Berlin"',
+    "overlap": '"skip"',
+    "catch_up": '"one"',
+    "unit": "1",
+    "kind": '"url"',
+    "url": '"https://example.org/"',
+    "workflow": '"react"',
+    "key": '"s#0"',
+    "choice": '"done"',
+    "text": '"words"',
+    "wait": "1",
+}
 HEADERS = (
     *("Accept", "Accept-Language", "Authorization", "Content-Type", "Cookie", "Host", "HX-Target", "Idempotency-Key"),
     *("If-Modified-Since", "Last-Event-ID", "Origin", "Range", "Referer", "X-Correlation-ID", "X-Forwarded-For"),
@@ -142,6 +166,7 @@ class Site:
         make_agent(home, "helper")
         Subscription.objects.create(workspace=home, name="helper", pattern="*", agent=Agent.objects.get())
         delivery = make_webhooks(home)
+        Schedule.objects.create(workspace=home, name="helper", timing="interval", seconds=600, anchor=now)
         self.arguments = {
             "slug": home.slug,
             "run_id": str(self.run.pk),

@@ -15,7 +15,7 @@ from agents.engine.artifacts import FileArtifacts
 from agents.engine.messages import user
 from agents.engine.ports import Ports
 from agents.engine.worker_settings import WorkerSettings
-from agents.models import Artifact, Run, Workspace
+from agents.models import Artifact, Event, Run, Workspace
 from agents.services.artifacts import RunFiles
 from agents.services.runs import retry_run, start_run
 from agents.testing import ScriptedModel, ScriptedTools
@@ -96,6 +96,20 @@ def test_files_are_kept_and_read_by_their_names_and_by_nothing_else(
     assert refused == ["ToolFailed"] * 2 * len(NAMES)
     assert set(Artifact.objects.values_list("name", flat=True)) == {"a.txt"}
     assert {path.name for path in tmp_path.iterdir()} == {"artifacts"}
+    # Each is an event of the run that kept it, written with it.
+    told = Event.objects.filter(name="artifact.added", source="artifacts", cause=run).order_by("id")
+    assert [event.data for event in told] == [
+        {
+            "artifact": str(kept.pk),
+            "run": str(run.pk),
+            "step": f"tool:write_artifact#{number}",
+            "name": "a.txt",
+            "media_type": kept.media_type,
+            "size": kept.size,
+        }
+        for number, kept in enumerate(Artifact.objects.order_by("id"))
+    ]
+    assert [(event.workspace, event.tainted) for event in told] == [(workspace, False)] * 2
     # Another run, and another workspace, have no such file.
     files_of = RunFiles(store)
     assert files_of.load(workspace.pk, run.pk, "a.txt").content == "grüße".encode()

@@ -220,6 +220,31 @@ def test_its_event_starts_its_agent_with_its_input_one_at_a_time(workspace: Work
     assert list(Match.objects.order_by("id").values_list("status", flat=True)) == ["started", "skipped"]
 
 
+@pytest.mark.parametrize(
+    ("overlap", "first", "second"),
+    [("queue", "queued", "held"), ("cancel", "cancelled", "started"), ("allow", "queued", "started")],
+)
+def test_what_comes_while_an_earlier_run_is_at_work_fares_as_the_rule_says(
+    workspace: Workspace, overlap: str, first: str, second: str
+) -> None:
+    make_agent(workspace, "helper")
+    schedule = make_schedule(workspace, agent="helper", input={"goal": "Read"}, overlap=overlap)
+    dispatch = Dispatcher()
+    at = due_of(schedule)
+    for number in range(2):
+        fire_at(at + number * HOUR)
+        dispatch()
+    older, *newer = Run.objects.order_by("pk")
+    later = Match.objects.order_by("id").last()
+    assert later is not None
+    assert (older.status, later.status, len(newer)) == (first, second, second == "started")
+    if overlap == "queue":
+        # Its turn comes with the end of the earlier one.
+        Run.objects.update(status="cancelled", finished_at=timezone.now())
+        Dispatcher()()
+        assert Run.objects.count() == 2
+
+
 def test_its_subscription_is_kept_in_step(workspace: Workspace) -> None:
     for name in ("helper", "other"):
         make_agent(workspace, name)

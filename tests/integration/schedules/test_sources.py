@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.contrib.auth.models import Group
 from django.db import connection, transaction
 
-from agents.models import Agent, Event, Thread, Workspace
+from agents.models import Agent, Document, Event, Thread, Workspace
 from agents.services import sources
 from agents.services.sources import BadSource, connect, disconnect, read_source
 from tests.factories import make_agent, make_workspace
@@ -121,6 +122,15 @@ def test_what_is_secret_or_too_long_is_not_shown(workspace: Workspace) -> None:
 def test_fixtures_are_no_news(workspace: Workspace) -> None:
     Group(pk=7, name="Buyers").save_base(raw=True)
     assert not Event.objects.exists()
+
+
+def test_the_setting_names_the_sources(settings: Any, workspace: Workspace) -> None:
+    settings.EVENT_MODELS = ["agents.Document"]
+    apps.get_app_config("agents").ready()
+    Document.objects.create(workspace=workspace, title="Lamps", text="Lamps.", size=6, digest="d")
+    disconnect([read_source("agents.Document")])
+    Document.objects.create(workspace=workspace, title="Chairs", text="Chairs.", size=7, digest="e")
+    assert [name for name, _ in told()] == ["agents.document.created"]
 
 
 @pytest.mark.parametrize(

@@ -168,7 +168,7 @@ def test_why_looks_fail_and_until_when_it_waits(admin: Client) -> None:
         Watcher.objects.update(fires_at=timezone.now())
         saw(f"The host answered 503, {number}.")
     page = main_of(admin.get(f"{PAGES}news/"))
-    for words in ("Failing", "The host answered 503, 2.", "3 in a row have failed", "six hours at most"):
+    for words in ("Failing", "The host answered 503, 2.", "3 looks in a row failed", "six hours at most"):
         assert words in page
     assert "The host answered 503, 2." in main_of(admin.get(PAGES))
     # Looked at by somebody at this moment, it can't be told to look.
