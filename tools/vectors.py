@@ -21,13 +21,18 @@ from zlib import crc32
 
 from django.conf import settings
 
+from tools.threads import computing
+
 _WORD = re.compile(r"\w+")
 _GRAM = 4
 _PART = 0.5
 
 
 class Embedder(Protocol):
-    """Makes vectors of texts. It may block, and is called in a thread."""
+    """Makes vectors of texts. It may block, and is called in a thread.
+
+    What computes in this process takes turns; one that asks a server instead says so by `is_remote = True`.
+    """
 
     @property
     def name(self) -> str:
@@ -116,6 +121,14 @@ def _load(path: str) -> Embedder:
     module, _, name = path.rpartition(".")
     made: Embedder = getattr(import_module(module), name)()
     return made
+
+
+def embed(chosen: Embedder, texts: Sequence[str]) -> list[array[float]]:
+    """Have vectors made of texts, when it is their turn. It blocks."""
+    if getattr(chosen, "is_remote", False):
+        return chosen.embed(texts)
+    with computing():
+        return chosen.embed(texts)
 
 
 def embedder() -> Embedder:

@@ -18,7 +18,7 @@ from agents.engine.thinking import LONG_WAIT
 from agents.engine.worker_threads import until_available, with_django
 from agents.llm.config import OFFLINE, SECRET, Endpoint, KnownProvider, ModelConfig, ModelName
 from agents.llm.errors import RateLimited, refused
-from agents.llm.offline import OfflineModel
+from agents.llm.offline import OfflineModel, is_heavy
 from agents.llm.prices import Tokens, context_of, cost_microusd
 from agents.llm.summarising import summarising
 from tools.errors import ToolFailed, UnknownSecret
@@ -35,6 +35,8 @@ Reveal = Callable[[int, str, str], Awaitable[str]]
 Providers = Callable[[int], Mapping[str, KnownProvider]]
 """Gives the providers of a workspace by their names. It may block."""
 
+CPU = "cpu"
+"""The name of the limit for what computes on the workers' own processors."""
 LONG_ANSWER_TOKENS = 8000
 """What an answer has at most, where a cap asks and nobody has said."""
 ANSWER_TOKENS = 1000
@@ -74,8 +76,7 @@ class ModelAccess:
         An error says which of the request's `others` may be asked instead, if one of them may.
         """
         if request.model in ("", OFFLINE):
-            await _begin(request.info)
-            return await self._offline.respond(request, stream)
+            return await self._compute(request, stream)
         try:
             return await self._ask(request, stream)
         except (Retryable, Permanent) as error:
@@ -91,6 +92,18 @@ class ModelAccess:
             return None
         name = ModelName.parse(model)
         return context_of(name, await self._endpoint(name, workspace_id))
+
+    async def _compute(self, request: ModelRequest, stream: Callable[[str], None]) -> Reply:
+        """Have the offline model answer: on this machine's processors, for which all wait by one name."""
+        admission = None
+        if self._limits is not None and request.info is not None and is_heavy(request):
+            admission = await self._limits().admit([CPU], request.info)
+        try:
+            await _begin(request.info)
+            return await self._offline.respond(request, stream)
+        finally:
+            if admission is not None:
+                admission.release()
 
     async def _ask(self, request: ModelRequest, stream: Callable[[str], None]) -> Reply:
         name = ModelName.parse(request.model)

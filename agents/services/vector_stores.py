@@ -16,6 +16,7 @@ from django.db.models import Exists, OuterRef
 
 from agents.models import Passage
 from tools.models import PassageVector
+from tools.threads import computing
 from tools.vectors import Match, VectorStore, best
 
 AT_ONCE = 200
@@ -51,7 +52,8 @@ class TableStore:
     def nearest(self, workspace_id: int, embedder: str, vector: array[float], limit: int) -> list[Match]:
         kept = PassageVector.objects.filter(workspace_id=workspace_id, embedder=embedder)
         rows = kept.values_list("passage_id", "vector").iterator(chunk_size=2000)
-        return best(vector, ((id, bytes(raw)) for id, raw in rows), limit)
+        with computing():
+            return best(vector, ((id, bytes(raw)) for id, raw in rows), limit)
 
 
 class PgVectorStore:

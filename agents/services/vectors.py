@@ -5,7 +5,7 @@ from __future__ import annotations
 from agents.models import Passage
 from agents.services.vector_stores import AT_ONCE, current_store
 from tools.types import FoundPassage
-from tools.vectors import VectorStore, embedder
+from tools.vectors import VectorStore, embed, embedder
 
 MOST = 20_000
 """Passages that one search makes vectors for; those beyond get theirs by the next ones."""
@@ -18,9 +18,9 @@ def find_alike(workspace_id: int, query: str, limit: int, store: VectorStore | N
         missing = store.missing(workspace_id, chosen.name, AT_ONCE)
         if not missing:
             break
-        vectors = chosen.embed([text for _, text in missing])
+        vectors = embed(chosen, [text for _, text in missing])
         store.put(workspace_id, chosen.name, zip([id for id, _ in missing], vectors, strict=True))
-    matches = store.nearest(workspace_id, chosen.name, chosen.embed([query])[0], limit)
+    matches = store.nearest(workspace_id, chosen.name, embed(chosen, [query])[0], limit)
     wanted = [match.id for match in matches if match.score > 0]
     found = Passage.objects.filter(workspace_id=workspace_id).select_related("document").defer("document__text")
     passages = found.in_bulk(wanted)

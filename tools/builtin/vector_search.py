@@ -11,7 +11,7 @@ from tools.registry import tool
 from tools.types import ToolContext, ToolOutput
 
 
-@tool(effect="none", trust="untrusted", kind="search", timeout=60, limits=["vector:documents"])
+@tool(effect="none", trust="untrusted", kind="search", timeout=60, limits=["vector:documents", "cpu"])
 async def vector_search(
     context: ToolContext,
     query: Annotated[str, Field(min_length=1, max_length=2000)],

@@ -9,6 +9,6 @@ roles    the planner and the reviewer of a team
 reports  the writer of a team
 """
 
-from agents.llm.offline.model import OfflineModel
+from agents.llm.offline.model import OfflineModel, is_heavy
 
-__all__ = ["OfflineModel"]
+__all__ = ["OfflineModel", "is_heavy"]

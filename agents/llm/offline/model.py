@@ -15,9 +15,10 @@ from agents.llm.offline.goal import read_goal
 from agents.llm.offline.plan import next_calls, say_calls
 from agents.llm.offline.roles import fill_form, fill_text
 from agents.llm.offline.sources import read_conversation
+from tools.threads import compute
 
-LARGE = 8_000
-"""Characters above which reading takes long enough to be moved off the event loop."""
+LARGE = 2_000
+"""Characters above which reading takes longer than the event loop may be held, some milliseconds."""
 
 _PIECE = re.compile(r"\S+\s*|\s+")
 _WORDS_PER_PIECE = 12
@@ -28,14 +29,16 @@ class OfflineModel:
 
     async def respond(self, request: ModelRequest, stream: Callable[[str], None]) -> Reply:
         """Give the next message of the conversation."""
-        if sum(len(message.text) for message in request.messages) > LARGE:
-            reply = await asyncio.to_thread(_reply, request)
-        else:
-            reply = _reply(request)
+        reply = await compute(_reply, request) if is_heavy(request) else _reply(request)
         for piece in _pieces(reply.text):
             stream(piece)
             await asyncio.sleep(0)
         return reply
+
+
+def is_heavy(request: ModelRequest) -> bool:
+    """Whether answering takes long enough to be done elsewhere, and to count for the limit on computing."""
+    return sum(len(message.text) for message in request.messages) > LARGE
 
 
 def _reply(request: ModelRequest) -> Reply:

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from agents.models import Agent, Role, Workspace
 from agents.services import agent_exchange, drafts, publishing, runs
+from agents.services.at_work import at_work
 from agents.services.errors import Conflict, InvalidInput
 from agents.web import queries, schema_forms
 from agents.web.agent_figures import figures_of
@@ -49,7 +50,8 @@ def agent(request: HttpRequest, place: Place, name: str) -> HttpResponse:
     found = drafts.get_agent(place.workspace, name)
     draft = drafts.draft_of(found)
     definition = drafts.definition_of(found.current, found) if found.current else draft.definition
-    return render(request, place, "web/agents/agent.html", described(place, found, definition) | {"draft": draft})
+    context = described(place, found, definition) | {"draft": draft, "at_work": at_work(found)}
+    return render(request, place, "web/agents/agent.html", context)
 
 
 def described(place: Place, found: Agent, definition: dict[str, Any]) -> dict[str, Any]:
