@@ -82,6 +82,7 @@ def test_a_killed_worker_process_beside_a_living_one(world: World) -> None:
 
 def test_a_killed_cluster_and_a_new_one(world: World) -> None:
     random = Random(21)
+    want_to_know(world)
     queue_some(world)
     marks = []
     for _ in range(3):
@@ -99,6 +100,9 @@ def test_a_killed_cluster_and_a_new_one(world: World) -> None:
     check_marks(world, marks)
     assert set(world.statuses()) == {"succeeded"}
     assert world.events_have_no_gaps()
+    # Each end was told of, and once, whoever was killed around it.
+    told = world.rows("SELECT cause_id FROM agents_event WHERE name = 'run.succeeded'")
+    assert sorted(told) == sorted(world.rows("SELECT id FROM agents_run"))
 
 
 @pytest.mark.fault(4)
@@ -159,6 +163,14 @@ def test_a_workflow_and_an_agent_that_change_while_runs_are_under_way(world: Wor
             new = wait_until(partial(ended, world, start_evolver(world)), 40.0, "a new run to end") or {}
             assert (new["agent_version"], new["output"][:2]) == (2, ["changed", "as it is now"])
         worker.stop()
+
+
+def want_to_know(world: World) -> None:
+    """Have a subscription to the ends of runs, which starts nothing."""
+    wanted = {"name": "ends", "pattern": "run.succeeded", "agent": "researcher", "state": "draft"}
+    with world.instance.client(world.instance.token(scopes=("read", "write", "admin"))) as api:
+        made = api.post("subscriptions", json=wanted)
+    assert made.status_code == 201, made.text
 
 
 def publish(world: World, *instructions: str) -> None:
