@@ -37,6 +37,7 @@ NAMES = (
     "plans",
     "limits",
     "schedules",
+    "events",
     "tools",
 )
 DATABASES = ("sqlite", "postgresql")

@@ -24,12 +24,12 @@ BACKLOG = 15_000
 def measure(bench: Bench) -> Figures:
     bench.instance.start_web()
     token = bench.instance.token()
-    _load(bench, token, clients=4, seconds=2)
-    alone = _load(bench, token, clients=1, seconds=SECONDS)
-    crowd = _load(bench, token, clients=CLIENTS, seconds=SECONDS)
+    load(bench, token, clients=4, seconds=2)
+    alone = load(bench, token, clients=1, seconds=SECONDS)
+    crowd = load(bench, token, clients=CLIENTS, seconds=SECONDS)
     bench.start_worker()
     bench.queue_runs("bench_noops", BACKLOG)
-    busy = _load(bench, token, clients=1, seconds=SECONDS)
+    busy = load(bench, token, clients=1, seconds=SECONDS)
     if not Run.objects.filter(workflow="bench_noops", status=RunStatus.QUEUED).exists():
         raise RuntimeError("The worker was done before the clients were: raise BACKLOG.")
     return {
@@ -43,9 +43,10 @@ def measure(bench: Bench) -> Figures:
     }
 
 
-def _load(bench: Bench, token: str, *, clients: int, seconds: int) -> list[float]:
-    """Give the seconds that each request took."""
-    command = [sys.executable, "-m", "benchmarks.load", str(bench.instance.port), token, str(clients), str(seconds)]
+def load(bench: Bench, token: str, *, clients: int, seconds: int, events: int = 0) -> list[float]:
+    """Give the seconds that each request took: for a run or, if so is said, for so many events."""
+    given = (bench.instance.port, token, clients, seconds, events)
+    command = [sys.executable, "-m", "benchmarks.load", *map(str, given)]
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False, timeout=seconds + 60)
     if done.returncode:
         raise RuntimeError(f"{done.stderr}\n{bench.instance.logs()}")
