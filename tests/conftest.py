@@ -7,7 +7,9 @@ import os
 import shutil
 import tempfile
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 # Before anything reads the settings: the tests' instance lives in a folder of its own, never in the developer's.
 # Processes of xdist inherit the folder that the first one made.
@@ -21,6 +23,7 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "agentsite.settings"
 import pytest
 
 from tests.instance import Instance, Template, running_instance
+from tests.migrated import drop_migrated
 
 TESTS = Path(__file__).resolve().parent
 # A test that needs longer is stuck: its stack is printed and the run ends.
@@ -47,6 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if _MADE_VAR_DIR:
         Template.drop_shared(_shared_folder())
+        drop_migrated(_shared_folder())
         shutil.rmtree(os.environ["VAR_DIR"], ignore_errors=True)
 
 
@@ -55,9 +59,15 @@ def _shared_folder() -> Path:
     return Path(os.environ["VAR_DIR"]) / "shared"
 
 
+def _server() -> str:
+    """Give the URL of the PostgreSQL server under test; empty on SQLite."""
+    url = os.environ.get("DATABASE_URL", "")
+    return url if url.startswith("postgres") else ""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Give each test the time limit of its kind, unless it names its own; put the files into order."""
-    if os.environ.get("DATABASE_URL", "").startswith("postgres"):
+    if _server():
         done = [item for item in items if item.get_closest_marker("once")]
         config.hook.pytest_deselected(items=done)
         items[:] = [item for item in items if item not in set(done)]
@@ -126,11 +136,44 @@ def _emptied_by_deleting() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _static_files_are_found_once() -> Iterator[None]:
+    """Each test client makes the middleware anew; that would look for all static files again, for most of its time."""
+    from agentsite.middleware import StaticFiles
+
+    look = StaticFiles.add_files_from_finders
+    found: dict[str, Any] = {}
+
+    def add_known(files: StaticFiles) -> None:
+        if not found:
+            look(files)
+            found.update(files.files)
+        files.files.update(found)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StaticFiles, "add_files_from_finders", add_known)
+        yield
+
+
 @pytest.fixture(scope="session")
-def instance_template() -> Template:
+def django_db_setup(
+    django_test_environment: None, django_db_modify_db_settings: None, django_db_blocker: Any
+) -> Iterator[None]:
+    """Let the processes of xdist migrate one database between them, instead of one each."""
+    from tests.migrated import test_database
+
+    with ExitStack() as stack:
+        with django_db_blocker.unblock():
+            stack.enter_context(test_database(_shared_folder(), _server()))
+        yield
+        with django_db_blocker.unblock():
+            stack.close()
+
+
+@pytest.fixture(scope="session")
+def instance_template(django_db_setup: None) -> Template:
     """A prepared database to copy: setting one up takes seconds, copying it milliseconds."""
-    url = os.environ.get("DATABASE_URL", "")
-    return Template.shared(_shared_folder(), server=url if url.startswith("postgres") else "")
+    return Template.shared(_shared_folder(), server=_server())
 
 
 @pytest.fixture

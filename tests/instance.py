@@ -3,7 +3,6 @@
 import fcntl
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -20,7 +19,8 @@ from uuid import uuid4
 
 import httpx
 import psutil
-import psycopg
+
+from tests.migrated import copy_database, create_database, drop_database, migrated_in
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 AGENTSITE = [sys.executable, str(CHECKOUT / "manage.py")]
@@ -134,7 +134,7 @@ class Template:
 
     def prepare(self) -> None:
         """Create the database and let the product set it up as on a first start."""
-        self.database_url = self._make(template="")
+        self.database_url = self._make(template=migrated_in(self.directory))
         made = Instance(directory=self.directory / "template", database_url=self.database_url)
         made.manage("prepare", AGENTSITE_ADMIN_PASSWORD=ADMIN_PASSWORD)
         self.token = made.token()
@@ -145,31 +145,19 @@ class Template:
 
     def drop(self, url: str) -> None:
         """Remove a copy."""
-        if self.server:
-            self._administrate(f'DROP DATABASE IF EXISTS "{_name(url)}" WITH (FORCE)')
-        else:
-            for path in self.directory.glob(f"{Path(urlsplit(url).path).name}*"):
-                path.unlink()
+        drop_database(url)
 
     def _make(self, template: str) -> str:
         name = f"instance_{uuid4().hex[:12]}"
         if self.server:
-            self._administrate(f'CREATE DATABASE "{name}"' + (f' TEMPLATE "{_name(template)}"' if template else ""))
-            parts = urlsplit(self.server)
-            return urlunsplit(parts._replace(path=f"/{name}"))
-        path = self.directory / f"{name}.sqlite3"
+            url = urlunsplit(urlsplit(self.server)._replace(path=f"/{name}"))
+        else:
+            url = f"sqlite:///{self.directory / f'{name}.sqlite3'}"
         if template:
-            # Nobody has the template open any more, so all of it is in the one file.
-            shutil.copyfile(urlsplit(template).path[1:], path)
-        return f"sqlite:///{path}"
-
-    def _administrate(self, statement: str) -> None:
-        with psycopg.connect(self.server, autocommit=True) as connection:
-            connection.execute(statement.encode())
-
-
-def _name(url: str) -> str:
-    return urlsplit(url).path[1:]
+            copy_database(template, url)
+        else:
+            create_database(url)
+        return url
 
 
 def free_port() -> int:
