@@ -44,7 +44,8 @@ class Wanted(timed.Wanted):
 
 def list_schedules(workspace: Workspace) -> QuerySet[Schedule]:
     """Give the workspace's schedules by name."""
-    return Schedule.objects.filter(workspace=workspace).select_related("workspace", "agent", "created_by")
+    found = Schedule.objects.filter(workspace=workspace)
+    return found.select_related("workspace", "agent", "created_by", "subscription")
 
 
 def get_schedule(workspace: Workspace, name: str) -> Schedule:

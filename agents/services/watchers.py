@@ -84,8 +84,8 @@ def places_of(workspace: Workspace) -> Places:
 
 def list_watchers(workspace: Workspace) -> QuerySet[Watcher]:
     """Give the workspace's watchers by name, without what they keep of their last looks."""
-    found = Watcher.objects.filter(workspace=workspace).select_related("workspace", "agent", "created_by")
-    return found.defer("state")
+    found = Watcher.objects.filter(workspace=workspace).defer("state")
+    return found.select_related("workspace", "agent", "created_by", "subscription")
 
 
 def get_watcher(workspace: Workspace, name: str) -> Watcher:

@@ -50,19 +50,20 @@ def state_of(row: Timed, now: datetime | None = None) -> State:
 class Filters:
     """What a list of schedules or watchers is narrowed to; kept in the address of the page."""
 
-    STATES = (("", "all"), ("broken", "broken"), ("paused", "paused"))
-
+    states: tuple[str, ...]
     text: str = ""
     state: str = ""
     after: str = ""
 
     @classmethod
-    def of(cls, query: QueryDict) -> Filters:
-        """Read them from an address; what makes no sense there is left out."""
+    def of(cls, query: QueryDict, *states: str) -> Filters:
+        """Read them from an address, besides broken and paused by these states; what makes no sense is left out."""
+        states = ("broken", "paused", *states)
         state = query.get("state", "")
         return cls(
+            states=states,
             text=query.get("find", "").strip()[:100],
-            state=state if state in dict(cls.STATES) else "",
+            state=state if state in states else "",
             after=query.get("after", "")[:60],
         )
 
@@ -78,6 +79,8 @@ class Filters:
             rows = rows.exclude(broken="")
         elif self.state == "paused":
             rows = rows.filter(paused_at__isnull=False)
+        elif self.state == "failing":
+            rows = rows.filter(failures__gt=0)
         found = list(rows.filter(name__gt=self.after).order_by("name")[: PAGE + 1])
         return found[:PAGE], found[PAGE - 1].name if len(found) > PAGE else ""
 

@@ -17,7 +17,7 @@ from agents.web.watched import is_due, known_of
 @in_workspace()
 def watchers(request: HttpRequest, place: Place) -> HttpResponse:
     """List the watchers."""
-    filters = Filters.of(request.GET)
+    filters = Filters.of(request.GET, "failing")
     rows, following = filters.page(services.list_watchers(place.workspace))
     context = {"watchers": rows, "following": following, "wanted": filters}
     return render(request, place, "web/watchers/list.html", context)

@@ -223,6 +223,20 @@ def test_what_is_broken_passed_over_or_made_up_for_is_said(admin: Client) -> Non
     assert Schedule.objects.get(name="digest").broken == ""
 
 
+def test_that_its_subscription_was_changed_by_hand_is_said(admin: Client) -> None:
+    from agents.models import Subscription
+
+    made(admin)
+    assert "subscription" not in main_of(admin.get(f"{PAGES}digest/"))
+    Subscription.objects.update(state="paused")
+    assert "subscription: paused" in main_of(admin.get(PAGES))
+    Subscription.objects.all().delete()
+    assert "subscription removed" in main_of(admin.get(f"{PAGES}digest/"))
+    # Saved once more, it starts its agent again.
+    admin.post(f"{PAGES}digest/edit/", DAILY)
+    assert Subscription.objects.get().state == "active"
+
+
 def test_lists_and_logs_have_pages(admin: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agents.web.timed.PAGE", 1)
     made(admin, name="anna")

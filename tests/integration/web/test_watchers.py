@@ -170,7 +170,8 @@ def test_why_looks_fail_and_until_when_it_waits(admin: Client) -> None:
     page = main_of(admin.get(f"{PAGES}news/"))
     for words in ("Failing", "The host answered 503, 2.", "3 looks in a row failed", "six hours at most"):
         assert words in page
-    assert "The host answered 503, 2." in main_of(admin.get(PAGES))
+    assert "The host answered 503, 2." in main_of(admin.get(f"{PAGES}?state=failing"))
+    assert "No watcher fits" in main_of(admin.get(f"{PAGES}?state=broken"))
     # Looked at by somebody at this moment, it can't be told to look.
     Watcher.objects.update(fires_at=timezone.now())
     from agents.services.watching import take_due
