@@ -270,6 +270,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "BusyPolicyEnum": "agents.models.BusyPolicy",
         "ProviderKindEnum": "agents.models.ProviderKind",
         "WatcherKindEnum": "agents.models.WatcherKind",
+        "EventStateEnum": "agents.services.event_log.EventState",
+        "SubscriptionStateEnum": "agents.models.SubscriptionState",
         "DeliveryStatusEnum": "agents.models.DeliveryStatus",
         "WebhookSchemeEnum": "agents.models.WebhookScheme",
     },
