@@ -10,13 +10,14 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
+from agents.engine import life
 from agents.engine.canonical import JSON, clean_text, decode, encode
 from agents.engine.errors import NotEncodable
 from agents.engine.notify import announce
 from agents.models import Event, Run, Workspace
 from agents.services.errors import Conflict, InvalidInput
 from agents.services.event_waits import misfit_of
-from agents.triggers.patterns import fault_of_name
+from agents.triggers.patterns import fault_of_foreign_name, fault_of_name
 
 MAX_DATA = 500_000
 MAX_SOURCE = 200
@@ -91,6 +92,18 @@ def emit_events(workspace: Workspace, told: Sequence[NewEvent]) -> list[Event]:
     if any(event.is_new for event in written):
         announce(queue=True)
     return written
+
+
+def take_events(workspace: Workspace, told: Sequence[NewEvent]) -> list[Event]:
+    """Take events that programs and people tell of: as `emit_events`, but none that passes for agentsite's own."""
+    for number, one in enumerate(told):
+        prefix = f"{number}." if len(told) > 1 else ""
+        if fault := fault_of_foreign_name(one.name):
+            raise InvalidInput(fault, f"{prefix}name")
+        if one.source == life.SOURCE:
+            said = f"The source {life.SOURCE!r} is agentsite itself; choose another one."
+            raise InvalidInput(said, f"{prefix}source")
+    return emit_events(workspace, told)
 
 
 def send_signal(run: Run, name: str, data: JSON = None, *, signal_id: str = "") -> Event:

@@ -29,11 +29,9 @@ from agents.api.pagination import newest
 from agents.api.parsing import MEBIBYTE, StrictJSONParser
 from agents.api.views.base import ApiView
 from agents.api.views.runs import find_run, idempotency_key
-from agents.engine import life
 from agents.services import event_log, events
 from agents.services.errors import InvalidInput
 from agents.triggers.cloudevents import MANY, ONE, BadCloudEvent, CloudEvent, read_cloud_event
-from agents.triggers.patterns import fault_of_foreign_name
 
 KEY_HEADER = OpenApiParameter(
     "Idempotency-Key",
@@ -91,9 +89,8 @@ class EventsView(ApiView):
         read = _read_cloud_events if is_cloud else _read_events
         several: list[Any] = [body] if isinstance(body, dict) else list(body)
         new = _with_key(read(several, is_one=is_one), idempotency_key(request))
-        _refuse_our_own(new, is_one=is_one)
         with transaction.atomic():
-            written = events.emit_events(self.workspace(), new)
+            written = events.take_events(self.workspace(), new)
         if is_one:
             return Response(EventShown(written[0]).data, status=202)
         return Response({"items": EventShown(written, many=True).data}, status=202)
@@ -204,18 +201,6 @@ def _of_cloud(event: CloudEvent) -> events.NewEvent:
 def _check_count(told: Sequence[Any]) -> None:
     if len(told) > events.MAX_AT_ONCE:
         raise InvalidInput(f"At most {events.MAX_AT_ONCE:,} events are taken at once.")
-
-
-def _refuse_our_own(new: Sequence[events.NewEvent], *, is_one: bool) -> None:
-    """Refuse events that pass for agentsite's own."""
-    for number, one in enumerate(new):
-        prefix = "" if is_one else f"{number}."
-        if fault := fault_of_foreign_name(one.name):
-            raise InvalidInput(fault, f"{prefix}name")
-        if one.source == life.SOURCE:
-            raise InvalidInput(
-                f"The source {life.SOURCE!r} is agentsite itself; choose another one.", f"{prefix}source"
-            )
 
 
 def _with_key(new: list[events.NewEvent], key: str) -> list[events.NewEvent]:

@@ -87,7 +87,7 @@ def send(request: HttpRequest, place: Place) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             with transaction.atomic():
-                (told,) = events.emit_events(place.workspace, [form.event])
+                (told,) = events.take_events(place.workspace, [form.event])
         except InvalidInput as error:
             form.refuse(error.field, error.message)
         else:

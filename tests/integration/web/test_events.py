@@ -172,6 +172,8 @@ def test_members_tell_of_events_by_hand(as_: As, workspace: Workspace) -> None:
     assert (event.name, event.data, event.source, event.tainted) == ("order.paid", {"kg": 2}, "me", False)
     for wrong, said in (
         ({"name": "order paid"}, "no spaces"),
+        ({"name": "run.failed"}, "are of agentsite&#x27;s own events"),
+        ({"source": "agentsite"}, "is agentsite itself"),
         ({"said": '{"kg": 2,}'}, "This is no JSON at line 1, character "),
         ({"said": "[NaN]"}, "There is no value NaN"),
         ({"said": '"\\ud800"'}, ""),
