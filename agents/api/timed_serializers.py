@@ -84,6 +84,12 @@ class WatcherForm(TimedForm):
     """All of a watcher but its name."""
 
     kind = serializers.ChoiceField(choices=WatcherKind.choices)
+    overlap = serializers.ChoiceField(
+        choices=Overlap.choices,
+        required=False,
+        default=Overlap.QUEUE,
+        help_text="What becomes of an event while the run of an earlier one is at work.",
+    )
     target = serializers.DictField(
         child=AnyJSON(),
         help_text="url: url, selector. feed: url. folder: folder, pattern. sql: connection, sql.",

@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from agents.models import TimingKind, User, Watcher, Workspace
+from agents.models import Overlap, TimingKind, User, Watcher, Workspace
 from agents.services import timed
 from agents.services.errors import Conflict, InvalidInput, NotFound
 from agents.services.rights import require_admin, require_writer
@@ -36,6 +36,8 @@ class Wanted(timed.Wanted):
 
     kind: str
     target: Mapping[str, Any] = field(default_factory=dict)
+    overlap: str = Overlap.QUEUE
+    """Several changes of one look are events at the same moment: skipped ones would be lost."""
 
     def write(self, row: Watcher, now: datetime) -> None:  # type: ignore[override]  # each table has its form
         try:

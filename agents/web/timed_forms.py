@@ -221,7 +221,7 @@ class WatcherForm(TimedForm):
     sql = forms.CharField(label="Statement", widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false"}))
 
     def __init__(self, *args: Any, kind: str, places: watchers.Places, row: Watcher | None = None, **kw: Any) -> None:
-        every = {"kind": kind, "timing": TimingKind.INTERVAL, "every": 15, "unit": 60}
+        every = {"kind": kind, "timing": TimingKind.INTERVAL, "every": 15, "unit": 60, "overlap": Overlap.QUEUE}
         kw["initial"] = {**every, **kw.get("initial", {})}
         super().__init__(*args, row=row, **kw)
         self.of_kind = WatcherKind(kind)

@@ -107,6 +107,7 @@ def test_a_watcher_is_made_shown_changed_and_removed(api: Client) -> None:
     assert (made.status_code, made["Location"]) == (201, "/api/v1/watchers/news")
     shown = made.json()
     assert (shown["kind"], shown["target"], shown["words"]) == ("feed", FEED["target"], "every 15 minutes")
+    assert shown["overlap"] == "queue", "several entries come at once"
     assert api.get("/api/v1/watchers").json() == {"items": [shown], "next": None}
     watcher = Watcher.objects.get()
     assert watcher.fires_at is not None

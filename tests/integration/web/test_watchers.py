@@ -88,6 +88,7 @@ def test_each_kind_has_its_fields(admin: Client) -> None:
     }
     for kind, target in targets.items():
         fields = re.findall(r'name="(\w+)"', main_of(admin.get(f"{NEW}?kind={kind}")))
+        assert '<option value="queue" selected>' in main_of(admin.get(f"{NEW}?kind={kind}"))
         assert set(fields) & {"url", "selector", "folder", "pattern", "connection", "sql"} == set(target)
         assert admin.post(NEW, {**TIMED, "kind": kind, "name": f"of-{kind}", **target}).status_code == 302
         kept = Watcher.objects.get(name=f"of-{kind}")
