@@ -18,7 +18,7 @@ from django.utils.safestring import SafeString
 
 from agents.models import Run
 from agents.services.timed import plain_words_of
-from agents.web import detail, icons, timed, timeline, wording
+from agents.web import detail, icons, tables, timed, timeline, wording
 
 register = template.Library()
 
@@ -128,6 +128,12 @@ def excerpt(text: str) -> str:
 def pairs(value: Any) -> list[tuple[str, Any]]:
     """Give names and values of an object; none of anything else."""
     return list(value.items()) if isinstance(value, dict) else []
+
+
+@register.filter
+def as_table(value: Any) -> tables.Table | None:
+    """Give a list of plain objects as a table; None for anything else, which is better shown as JSON."""
+    return tables.table_of(value)
 
 
 @register.filter

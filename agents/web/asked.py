@@ -31,7 +31,7 @@ class Card:
         """What is asked, in one line."""
         if self.is_question:
             return self.approval.subject
-        return f"May {self.approval.subject} be called?" if self.approval.tool else f"{self.approval.subject}?"
+        return f"May {self.approval.subject} be called?" if self.approval.tool else f"Approve {self.approval.subject}?"
 
 
 @dataclass(frozen=True, slots=True)
