@@ -123,6 +123,8 @@ class Execution:
         while not await self._advance():
             await self._signal.wait()
             self._signal.clear()
+        # What it raised holds the workflow's frames, and they hold this: only the collector would end such a circle.
+        self._main = None
 
     async def _advance(self) -> bool:
         """Do what the run's state asks for; tell whether it has left this worker."""

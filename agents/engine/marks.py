@@ -133,6 +133,8 @@ class Marked(Coroutine[Any, Any, Any]):
             return self._coroutine.throw(*error)
         finally:
             page[PROCESSOR] = GONE
+            # Its traceback holds this frame: a circle, in which a cancelled run would stay for the collector.
+            del error
 
     def close(self) -> None:
         self._coroutine.close()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
@@ -10,9 +12,11 @@ from weakref import WeakSet
 
 import pytest
 
-from agents.engine import Context, workflow
+from agents.engine import Context, control, workflow
 from agents.engine.execution import Execution
-from tests.driving import RunningDriver, until, wait_for
+from agents.models import Run
+from tests.driving import PATIENCE, RunningDriver, until, wait_for
+from tests.factories import make_worker
 
 RUNS = 8
 
@@ -50,4 +54,48 @@ def test_runs_that_have_left_are_gone_without_the_collector(
 
     assert [until(id).output for id in [queue("mixed") for _ in range(RUNS)]] == [4] * RUNS
     # The last one may still be in some thread's hands.
+    wait_for(lambda: len(executions) <= 1, "their executions to be freed")
+
+
+@pytest.mark.parametrize("how", ["failed", "waiting", "cancelled"])
+def test_runs_that_left_by_an_exception_are_gone_without_the_collector(
+    driver: RunningDriver,
+    queue: Callable[..., UUID],
+    no_collector: None,
+    executions: WeakSet[Execution],
+    how: str,
+) -> None:
+    @workflow("raises")
+    async def raises(ctx: Context, input: Any) -> Any:
+        await ctx.step("first", lambda: 1)
+        if how == "failed":
+            raise LookupError("nothing there")
+        await ctx.sleep(3600)
+
+    runs = [queue("raises") for _ in range(RUNS)]
+    for run in runs:
+        until(run, "failed" if how == "failed" else "waiting")
+        if how == "cancelled":
+            control.cancel(run, by="tester")
+            until(run, "cancelled")
+    wait_for(lambda: len(executions) <= 1, "their executions to be freed")
+
+
+def test_runs_that_are_taken_away_in_a_step_are_gone_without_the_collector(
+    driver: RunningDriver, queue: Callable[..., UUID], no_collector: None, executions: WeakSet[Execution]
+) -> None:
+    began = threading.Semaphore(0)
+
+    async def long() -> None:
+        began.release()
+        await asyncio.sleep(3600)
+
+    @workflow("long")
+    async def flow(ctx: Context, input: Any) -> Any:
+        await ctx.step("long", long)
+
+    for _ in range(RUNS):
+        queue("long")
+        assert began.acquire(timeout=PATIENCE)
+    Run.objects.update(epoch=9, worker=make_worker())
     wait_for(lambda: len(executions) <= 1, "their executions to be freed")
