@@ -14,7 +14,7 @@ import pytest
 
 from agents.engine import Context, control, workflow
 from agents.engine.execution import Execution
-from agents.models import Run
+from agents.models import Run, Worker
 from tests.driving import PATIENCE, RunningDriver, until, wait_for
 from tests.factories import make_worker
 
@@ -97,5 +97,7 @@ def test_runs_that_are_taken_away_in_a_step_are_gone_without_the_collector(
     for _ in range(RUNS):
         queue("long")
         assert began.acquire(timeout=PATIENCE)
+    # What another worker does that finds this one silent.
     Run.objects.update(epoch=9, worker=make_worker())
+    Worker.objects.filter(pk=driver.worker_id).update(state="dead")
     wait_for(lambda: len(executions) <= 1, "their executions to be freed")
