@@ -72,10 +72,15 @@ class Event(models.Model):
     class Meta:
         ordering = ("-id",)
         indexes = (
+            # With a column that is always empty in it, by which SQLite sees that nothing else has to be read.
             models.Index(
-                fields=("workspace", "id"), name="event_undispatched", condition=Q(dispatched_at__isnull=True)
+                fields=("workspace", "id", "dispatched_at"),
+                name="event_undispatched",
+                condition=Q(dispatched_at__isnull=True),
             ),
             models.Index(fields=("workspace", "-id"), name="event_workspace"),
+            # For runs that look back; on SQLite also for those that are not dispatched.
+            models.Index(fields=("workspace", "dispatched_at"), name="event_dispatched"),
             models.Index(fields=("workspace", "name", "id"), name="event_name"),
             models.Index(fields=("to_run",), name="event_to_run", condition=Q(to_run__isnull=False)),
             models.Index(fields=("received_at",), name="event_received"),
@@ -143,6 +148,14 @@ class Flow(models.Model):
     """
 
     subscription = models.ForeignKey(Subscription, on_delete=models.CASCADE, related_name="flows", db_index=False)
+    workspace = models.ForeignKey(
+        Workspace,
+        on_delete=models.CASCADE,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+        help_text="The subscription's: what is due is looked for without it.",
+    )
     key = models.CharField(max_length=200, blank=True)
     state = JSONTextField(default=dict)
     due_at = models.DateTimeField(null=True)
@@ -155,6 +168,7 @@ class Flow(models.Model):
         ordering = ("subscription", "key")
         indexes = (
             models.Index(fields=("due_at",), name="flow_due", condition=Q(due_at__isnull=False)),
+            models.Index(fields=("workspace", "due_at"), name="flow_workspace", condition=Q(due_at__isnull=False)),
             models.Index(fields=("waits_for",), name="flow_waiting", condition=Q(waits_for__isnull=False)),
         )
         constraints = (models.UniqueConstraint(fields=("subscription", "key"), name="flow_key_once"),)
@@ -197,7 +211,12 @@ class Match(models.Model):
         ordering = ("event", "id")
         indexes = (
             models.Index(fields=("run",), name="match_run", condition=Q(run__isnull=False)),
-            models.Index(fields=("subscription", "key", "id"), name="match_line"),
+            models.Index(fields=("subscription", "-id"), name="match_subscription"),
+            # What is held and what goes on is found among few, whatever a line has seen in its life.
+            models.Index(fields=("subscription", "key", "id"), name="match_held", condition=Q(status=MatchStatus.HELD)),
+            models.Index(
+                fields=("subscription", "key", "-id"), name="match_started", condition=Q(status=MatchStatus.STARTED)
+            ),
         )
         constraints = (
             models.UniqueConstraint(fields=("event", "subscription"), name="match_once"),

@@ -142,7 +142,7 @@ class RunBroker(ORM):
         """On SQLite nothing tells of events either."""
         if connections["default"].vendor != "sqlite":
             return None
-        waiting = Event.objects.filter(dispatched_at__isnull=True).order_by("workspace", "id")
+        waiting = Event.objects.filter(dispatched_at__isnull=True).order_by("workspace_id", "id")
         return waiting.values_list("id", "name").first()
 
     def _wait(self) -> None:

@@ -140,15 +140,10 @@ def _next_due() -> float | None:
 
 
 def _workspaces() -> list[int]:
-    """Give the workspaces in which there is something to do: each has its turn, however much another one has."""
-    events = Event.objects.filter(dispatched_at__isnull=True).order_by("workspace")
-    lines = Flow.objects.filter(due_at__lte=database_now())
-    return sorted(
-        {
-            *events.values_list("workspace_id", flat=True).distinct(),
-            *lines.values_list("subscription__workspace_id", flat=True),
-        }
-    )
+    """Give the workspaces in which there is something to do."""
+    events = Event.objects.filter(dispatched_at__isnull=True).order_by("workspace_id")
+    lines = Flow.objects.filter(due_at__lte=database_now()).order_by("workspace_id")
+    return sorted({pk for found in (events, lines) for pk in found.values_list("workspace_id", flat=True).distinct()})
 
 
 def _dispatch_some(workspace_id: int) -> _Done | None:
@@ -201,7 +196,7 @@ def _meet(events: Sequence[Event], now: datetime, launched: Launched) -> list[Ev
     met yet.
     """
     by_pattern = _subscriptions(events)
-    known = set(Match.objects.filter(event__in=events).values_list("event_id", "subscription_id"))
+    known = set(Match.objects.filter(event__in=events).order_by().values_list("event_id", "subscription_id"))
     lines, count, done = Lines(), 0, []
     for event in events:
         patterns = [] if event.to_run_id is not None else patterns_of(event.name)
@@ -261,7 +256,7 @@ def _launch_apart(event: Event, subscription: Subscription, now: datetime, lines
 
 def _advance_lines(workspace_id: int, now: datetime, launched: Launched) -> bool:
     """Let held events go on whose time has come; tells whether that was all."""
-    lines = Flow.objects.filter(due_at__lte=now, subscription__workspace=workspace_id).order_by("due_at")
+    lines = Flow.objects.filter(workspace=workspace_id, due_at__lte=now).order_by("due_at")
     found = list(lines.select_related("subscription__agent__current", "subscription__workspace")[:AT_ONCE])
     for line in found:
         if launched.runs >= LAUNCHED_AT_ONCE:

@@ -120,7 +120,10 @@ class Lines:
 
 def arrive(subscription: Subscription, key: str, now: datetime) -> Flow:
     """Give the line of a key, to which events have come just now; they go on, or not, when it is advanced."""
-    line, _ = Flow.objects.select_related("subscription").get_or_create(subscription=subscription, key=key)
+    line, _ = Flow.objects.get_or_create(
+        subscription=subscription, key=key, defaults={"workspace_id": subscription.workspace_id}
+    )
+    line.subscription = subscription
     line.state = _write_state(
         flow.arrived(flow.read_rules(subscription.flow), _read_state(line.state), now.timestamp())
     )

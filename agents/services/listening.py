@@ -6,7 +6,7 @@ look, one that commits later is dispatched when the registration can be seen. Ha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from uuid import UUID
 
 import structlog
@@ -120,29 +120,41 @@ def _lock(run_id: UUID, key: str) -> Listener | None:
 def _look_back(listener: Listener) -> bool:
     """Hand a wait the first event that came since its run was created; tells whether there was one."""
     run = Run.objects.only("id", "created_at", "root_id").get(pk=listener.run_id)
-    for event in _since(listener, run).order_by("id").iterator(CHUNK):
-        if fits(event.name, listener.pattern) and _fits(listener, event) and _hand_over(listener, event):
+    for event in _since(listener, run):
+        if _fits(listener, event) and _hand_over(listener, event):
             return True
     listener.has_looked_back = True
     listener.save(update_fields=("has_looked_back",))
     return False
 
 
-def _since(listener: Listener, run: Run) -> QuerySet[Event]:
-    """Give the events that a run may be handed: what was dispatched after it was created, but for what started it."""
+def _since(listener: Listener, run: Run) -> Iterator[Event]:
+    """Give the events that a run may be handed, in their order: dispatched after it was created, or not yet."""
+    came = Event.objects.filter(workspace=listener.workspace_id)
+    if connection.vendor == "postgresql":
+        came = _of_names(came, listener.pattern)
+    # Without the name SQLite goes by the time; with it, through all that ever came of that name. What is dispatched
+    # between the two questions is found by both.
+    waiting, dispatched = came.filter(dispatched_at__isnull=True), came.filter(dispatched_at__gt=run.created_at)
+    named = {pk for found in (waiting, dispatched) for pk, name in _names(found) if fits(name, listener.pattern)}
     runs = [pk for pk in (run.pk, run.root_id) if pk]
     started_it = Match.objects.filter(event=OuterRef("pk"), run__in=runs, status=MatchStatus.STARTED)
-    events = Event.objects.filter(
-        Q(dispatched_at__isnull=True) | Q(dispatched_at__gt=run.created_at),
-        Q(to_run__isnull=True) | Q(to_run=run.pk),
-        ~Exists(started_it),
-        workspace=listener.workspace_id,
-    )
-    if listener.pattern == ANY:
+    pks = sorted(named)
+    for at in range(0, len(pks), CHUNK):
+        found = Event.objects.filter(
+            ~Exists(started_it), Q(to_run__isnull=True) | Q(to_run=run.pk), pk__in=pks[at : at + CHUNK]
+        )
+        yield from found.order_by("id")
+
+
+def _names(events: QuerySet[Event]) -> Iterator[tuple[int, str]]:
+    return events.order_by().values_list("pk", "name").iterator()
+
+
+def _of_names(events: QuerySet[Event], pattern: str) -> QuerySet[Event]:
+    if pattern == ANY:
         return events
-    if listener.pattern.endswith(".*"):
-        return events.filter(name__startswith=listener.pattern[:-1])
-    return events.filter(name=listener.pattern)
+    return events.filter(name__startswith=pattern[:-1]) if pattern.endswith(".*") else events.filter(name=pattern)
 
 
 def _hand_over(listener: Listener, event: Event) -> bool:
