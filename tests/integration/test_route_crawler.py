@@ -47,7 +47,7 @@ from tests.factories import (
     make_webhooks,
     make_workspace,
 )
-from tests.route_rules import LOG_IN, RULES, Outcome, rules_of
+from tests.route_rules import LOG_IN, PAGE_ACT, RULES, Outcome, rules_of
 from tools.models import Limit, Secret
 
 pytestmark = pytest.mark.django_db
