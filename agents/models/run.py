@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from typing import Self
 from uuid import UUID
@@ -252,7 +253,11 @@ class Run(models.Model):
     def goal(self) -> str:
         """One line that says what the run is for."""
         if isinstance(self.input, dict):
-            for name in ("goal", "question", "text"):
+            for name in ("goal", "question", "text", "title"):
                 if isinstance(self.input.get(name), str):
                     return str(self.input[name])
-        return "" if self.input is None else str(self.input)
+            if isinstance(self.input.get("inputs"), list):
+                return f"{len(self.input['inputs']):,} inputs"
+        if self.input is None or isinstance(self.input, str):
+            return self.input or ""
+        return json.dumps(self.input, ensure_ascii=False)

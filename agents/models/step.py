@@ -8,6 +8,9 @@ from django.db.models import Q
 from agents.models.fields import JSONTextField, uuid7
 from agents.models.run import UNPRICED, Run
 
+BOOKKEEPING = ("emit", "next")
+"""Kinds of records that a replay needs and that are no steps to anybody who looks."""
+
 
 class StepStatus(models.TextChoices):
     """The life of a step. `unknown`: an unsafe one was interrupted, a person decides what became of it."""

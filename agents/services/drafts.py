@@ -112,7 +112,7 @@ def read(definition: Mapping[str, Any]) -> Definition:
 def stale(revision: int) -> Conflict:
     """Say that somebody was quicker."""
     return Conflict(
-        f"Somebody has changed the draft since revision {revision}. Look at it as it is now, then save again."
+        f"The draft was changed or published since revision {revision}. Look at it as it is now, then save again."
     )
 
 

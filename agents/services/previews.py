@@ -12,6 +12,7 @@ from agents.engine import control, forking
 from agents.engine.records import STARTING_RUNS
 from agents.engine.windows import window_runs
 from agents.models import Run, Step, StepStatus
+from agents.models.step import BOOKKEEPING
 from agents.services.errors import Conflict, NotFound
 
 CHUNK = 500
@@ -157,4 +158,4 @@ def _effect(step: Step) -> Effect:
 
 
 def _shown(steps: Iterable[Step]) -> tuple[Step, ...]:
-    return tuple(sorted((s for s in steps if s.kind != "emit"), key=lambda s: (s.started_at, s.pk)))
+    return tuple(sorted((s for s in steps if s.kind not in BOOKKEEPING), key=lambda s: (s.started_at, s.pk)))

@@ -29,6 +29,8 @@ from agents.services.runs import accept_run, check_options, earlier_run, input_t
 
 MAX_TEXT = 100_000
 MAX_TITLE = 200
+TITLE_OF_TEXT = 80
+"""Characters of the first message that are the title of a thread that has none."""
 
 
 def create_thread(
@@ -123,6 +125,9 @@ def _write(thread: Thread, run: Run, text: str, by: User | None, *, has_to_wait:
     else:
         heard, run.tainted = earlier_messages(thread.pk, number)
         run.input = _input(text, heard)
+    if number == 1 and not thread.title:
+        thread.title = " ".join(text.split())[:TITLE_OF_TEXT]
+        thread.save(update_fields=("title",))
     message = ThreadMessage(thread=thread, number=number, text=text, run=run, created_by=by, created_at=run.created_at)
     accepted = accept_run(
         run,

@@ -14,6 +14,7 @@ from django.db.models.functions import Cast
 
 from agents.engine.origins import COPIED, FORK_KEY
 from agents.models import Run, Step
+from agents.models.step import BOOKKEEPING
 from agents.services.outcomes import outcome_of
 from agents.web import timeline, wording
 
@@ -103,7 +104,7 @@ def diff(before: Any, after: Any) -> tuple[Line, ...]:
 
 
 def _steps(run: Run) -> Any:
-    return Step.objects.filter(run_id=run.id, superseded=False).exclude(kind="emit").exclude(key=FORK_KEY)
+    return Step.objects.filter(run_id=run.id, superseded=False).exclude(kind__in=BOOKKEEPING).exclude(key=FORK_KEY)
 
 
 def _known(run: Run) -> dict[str, _Known]:

@@ -35,6 +35,7 @@ from agents.models import (
     Workspace,
 )
 from agents.models.run import RunQuerySet
+from agents.models.step import BOOKKEEPING
 
 PAGE = 50
 MAX_STEPS = 400
@@ -140,7 +141,7 @@ def run_of(workspace: Workspace, run_id: UUID) -> Run:
 
 def steps_of(run: Run, *, everything: bool = False) -> tuple[list[Step], int]:
     """Give the run's last steps without their contents, oldest first, and how many are left out."""
-    steps = Step.objects.filter(run_id=run.id).exclude(kind="emit")
+    steps = Step.objects.filter(run_id=run.id).exclude(kind__in=BOOKKEEPING)
     shown = steps.defer("input", "outcome", "error").order_by("-started_at", "-id")
     limit = MAX_STEPS * 10 if everything else MAX_STEPS
     rows = list(shown[: limit + 1])

@@ -75,7 +75,7 @@ def test_who_saves_what_they_have_not_seen_is_told(home: Workspace, admin: User)
     agent = made(home, admin).agent
     save_draft(agent, {"instructions": "Mine."}, revision=1, by=admin)
     for stale in (0, 1, 3):
-        with pytest.raises(Conflict, match="Somebody has changed the draft"):
+        with pytest.raises(Conflict, match="was changed or published since revision"):
             save_draft(agent, {"instructions": "Theirs."}, revision=stale, by=admin)
         with pytest.raises(Conflict):
             publish(agent, revision=stale, by=admin)
@@ -94,7 +94,7 @@ def test_of_two_saves_at_once_one_wins(home: Workspace, admin: User, monkeypatch
         return draft
 
     monkeypatch.setattr(drafts, "draft_of", look)
-    with pytest.raises(Conflict, match="Somebody has changed"):
+    with pytest.raises(Conflict, match="was changed or published since"):
         save_draft(agent, {"instructions": "Mine."}, revision=0, by=admin)
     assert draft_of(agent).definition["instructions"] == "Rival."
     assert draft_of(agent).revision == 1
@@ -272,7 +272,7 @@ def test_reading_an_agent_in_overwrites_nothing_unseen(home: Workspace, admin: U
 
     with pytest.raises(Conflict, match="already"):
         import_agent(home, text, by=admin)
-    with pytest.raises(Conflict, match="Somebody has changed"):
+    with pytest.raises(Conflict, match="was changed or published since"):
         import_agent(home, text, revision=mine.revision - 1, by=admin)
     assert draft_of(agent) == mine
     taken = import_agent(home, text, revision=mine.revision, by=admin)

@@ -20,7 +20,7 @@ from agents.api.tree_serializers import TreeOut
 from agents.api.views.base import ApiView
 from agents.models import Agent, Run, Workspace
 from agents.services import runs as services
-from agents.services.errors import InvalidInput
+from agents.services.errors import InvalidInput, NotFound
 from agents.services.finding import RunFilter, find_runs
 from agents.services.publishing import split_pin
 from agents.services.trees import read_tree
@@ -177,10 +177,11 @@ def accepted(run: Run) -> Response:
 
 def find_agent(workspace: Workspace, name: str) -> Agent:
     """Find an agent of the workspace that can be started."""
-    known = Agent.objects.filter(workspace=workspace, name=name, archived_at__isnull=True)
-    agent = known.select_related("current").first()
+    agent = Agent.objects.filter(workspace=workspace, name=name).select_related("current").first()
     if agent is None:
-        raise Http404
+        raise NotFound(f"This workspace has no agent named {name[:60]!r}.")
+    if agent.archived_at is not None:
+        raise NotFound(f"The agent {name!r} is put away: it starts no runs.")
     if agent.current is not None:
         # Known already: the answer names both without another query.
         agent.current.agent = agent

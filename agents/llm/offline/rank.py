@@ -138,11 +138,25 @@ def find_answers(corpus: Corpus, question: Question) -> list[Hit]:
     hits: list[Hit] = []
     for unit in corpus.units:
         found = [_Found.of(item, unit, corpus) for item in asked]
+        if _counts_something_else(question, found):
+            continue
         has_value = _asks_for_reasons(question) or bool(question.wanted and has_wanted(unit.text, unit.stems, question))
         coverage = _coverage(asked, found, FOCUS_WITH_VALUE if has_value else FOCUS)
         if coverage >= _threshold(unit, question):
             hits.append(Hit(unit, coverage, _score(unit, question, asked, found, coverage)))
     return sorted(hits, key=lambda hit: (-hit.score, hit.unit.position))
+
+
+def _counts_something_else(question: Question, found: Sequence[_Found]) -> bool:
+    """Whether a sentence has what is counted, and nothing of where: eight seconds say nothing of a week's."""
+    if not question.counted:
+        return False
+    places = [
+        place
+        for term, place in zip(question.terms, found, strict=True)
+        if term.stem != question.counted and term.weight >= 1
+    ]
+    return bool(places) and not any(place.anywhere for place in places)
 
 
 def find_source(corpus: Corpus, terms: Sequence[Term]) -> str | None:

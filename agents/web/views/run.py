@@ -136,8 +136,13 @@ def _possible(run: Run, *, is_paused: bool) -> dict[str, bool]:
         "pause": goes_on and not is_asked and not is_paused,
         "resume": goes_on and (is_paused or run.wanted == Wanted.PAUSE),
         "retry": run.status == RunStatus.FAILED,
-        "again": not goes_on and run.agent_version is not None and bool(run.goal),
+        "again": not goes_on and run.agent_version is not None and _is_goal(run.input),
     }
+
+
+def _is_goal(input: Any) -> bool:
+    """Whether an input is a goal in words and nothing else: the home page has a field for it."""
+    return isinstance(input, str) or (isinstance(input, dict) and set(input) == {"goal"} and bool(input["goal"]))
 
 
 @require_POST

@@ -56,6 +56,16 @@ def test_messages_are_accepted_once_and_shown_with_their_runs(api: Client, threa
     assert Run.objects.count() == ThreadMessage.objects.count() == 2
 
 
+def test_a_thread_without_a_title_is_called_by_what_was_said_first(api: Client, thread: str) -> None:
+    untitled = send(api, "post", "", {"agent": "helper"}).json()
+    assert untitled["title"] == ""
+    for path in (thread, f"/{untitled['id']}"):
+        for text in ("Which\nlamp? " + "Say. " * 50, "Another?"):
+            send(api, "post", f"{path}/messages", {"text": text})
+    titles = [one["title"] for one in api.get(THREADS).json()["items"]]
+    assert titles == [("Which lamp? " + "Say. " * 50)[:80], "Lamps"]
+
+
 @pytest.mark.fault(35)
 def test_threads_of_another_workspace_do_not_exist(api: Client, workspace: Workspace) -> None:
     from agents.services.threads import create_thread

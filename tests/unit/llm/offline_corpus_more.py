@@ -102,6 +102,7 @@ PLAIN_GOALS: list[tuple[str, tuple[str, ...] | None]] = [
     ("How long is the warranty?", ("two years",)),
     ("Is damage from a fall covered by the warranty?", ("dropping",)),
     ("How much charge does the pack lose per month?", ("3 percent",)),
+    ("How many hours are in a fortnight?", None),
     ("Who leads the migration?", ("Jason",)),
     ("What is the budget?", ("85,000",)),
     ("When does the contract with the old provider end?", ("31 December",)),

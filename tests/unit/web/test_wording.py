@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
+from agents.models import Run
 from agents.web import timeline, wording
 
 
@@ -48,3 +50,19 @@ def test_ago() -> None:
 )
 def test_keys_are_named_in_few_words(key: str, name: str) -> None:
     assert timeline.short_key(key) == name
+
+
+@pytest.mark.parametrize(
+    ("input", "goal"),
+    [
+        ("Say hello", "Say hello"),
+        ({"goal": "Say hello", "context": "x"}, "Say hello"),
+        ({"title": "Leases", "questions": ["What?"]}, "Leases"),
+        ({"inputs": ["a", "b"]}, "2 inputs"),
+        ({"größe": 3, "last": None}, '{"größe": 3, "last": null}'),
+        ([1, "x"], '[1, "x"]'),
+        (None, ""),
+    ],
+)
+def test_a_run_says_in_one_line_what_it_is_for(input: Any, goal: str) -> None:
+    assert Run(input=input).goal == goal
