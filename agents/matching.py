@@ -10,6 +10,7 @@ values of different kinds are never equal, and true is not 1. {} holds always.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,10 @@ MAX_DEPTH = 8
 MAX_PARTS = 200
 MAX_CHOICES = 1_000
 MAX_PATH = 20
+MAX_TOLD = 3
+"""Alternatives of which it is told why none of them holds."""
+MAX_SHOWN = 40
+"""Characters of a value that such words show."""
 JOINED = ("and", "or")
 Path = str | Sequence[str | int]
 
@@ -52,6 +57,33 @@ def matches(condition: Mapping[str, Any], data: Any) -> bool:
         return True
     value = value_at(data, condition["path"])
     return all(_COMPARISONS[name][1](value, wanted) for name, wanted in condition.items() if name != "path")
+
+
+def why_not(condition: Mapping[str, Any], data: Any) -> str:
+    """Say in a few words why a condition, one without problems, does not hold for JSON data; empty if it does."""
+    if matches(condition, data):
+        return ""
+    if "and" in condition:
+        return next(said for part in condition["and"] if (said := why_not(part, data)))
+    if "or" in condition:
+        return "; ".join(why_not(part, data) for part in condition["or"][:MAX_TOLD])
+    if "not" in condition:
+        return "what must not hold does"
+    path, value = condition["path"], value_at(data, condition["path"])
+    place = path if isinstance(path, str) else ".".join(map(str, path))
+    if value is MISSING:
+        return f"the data has no {place}"
+    name, wanted = next(
+        (name, wanted)
+        for name, wanted in condition.items()
+        if name != "path" and not _COMPARISONS[name][1](value, wanted)
+    )
+    return f"{place} is {_short(value)}: {name} {_short(wanted)} does not hold"
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 
 
 def problems(condition: Any) -> list[str]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from agents.api.serializers import AnyJSON, Moment, StrictSerializer
 from agents.models import Event, MatchStatus, SubscriptionState
 from agents.services.event_log import EventState
+from agents.services.event_traces import near_misses_of
 from agents.services.events import MAX_ID, MAX_SOURCE
 from agents.services.subscriptions import MAX_NOTE, WouldMatch
 from agents.triggers.patterns import MAX_NAME
@@ -64,10 +66,23 @@ class MatchOut(serializers.Serializer[Any]):
     at = Moment()
 
 
+class NearMissOut(serializers.Serializer[Any]):
+    """A subscription to the event's name that has nothing of it, and why: as it is today."""
+
+    subscription = serializers.CharField()
+    reason = serializers.CharField()
+
+
 class EventFull(EventShown):
     """An event with its delivery log."""
 
     deliveries = MatchOut(many=True, source="matches.all")
+    near_misses = serializers.SerializerMethodField()
+
+    @extend_schema_field(NearMissOut(many=True))
+    def get_near_misses(self, event: Event) -> Any:
+        """Say why others that are subscribed to its name did not take it."""
+        return NearMissOut(near_misses_of(event), many=True).data
 
 
 class EventsPage(serializers.Serializer[Any]):

@@ -41,7 +41,9 @@ class StrictSerializer(serializers.Serializer[Any]):
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict) and (unknown := sorted(set(data) - set(self.fields))):
-            raise serializers.ValidationError({name[:100]: ["There is no such field."] for name in unknown[:20]})
+            known = ", ".join(name for name, field in self.fields.items() if not field.read_only)
+            message = f"There is no such field. There are: {known}." if known else "There is no such field."
+            raise serializers.ValidationError({name[:100]: [message] for name in unknown[:20]})
         return super().to_internal_value(data)
 
     @classmethod

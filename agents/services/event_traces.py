@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from django.db.models import Count, Max, Min, QuerySet
 
+from agents.matching import why_not
 from agents.models import (
     Event,
     Flow,
@@ -17,12 +18,16 @@ from agents.models import (
     Run,
     RunEvent,
     Subscription,
+    SubscriptionState,
     WebhookDelivery,
     WebhookEndpoint,
 )
+from agents.triggers.patterns import patterns_of
 
 SHOWN = 200
 """Rows of a delivery log that are given at once."""
+NEAR_MISSES = 20
+"""Subscriptions to an event's name of which it is said why they did not take it."""
 NAMED = 3
 """Events behind a run, and replays of an event, that are named."""
 
@@ -32,6 +37,13 @@ class Outcome(NamedTuple):
 
     status: str
     times: int
+
+
+class NearMiss(NamedTuple):
+    """A subscription to an event's name that has nothing of it, and why."""
+
+    subscription: str
+    reason: str
 
 
 class Origin(NamedTuple):
@@ -77,6 +89,23 @@ def matches_of(event: Event) -> tuple[list[Match], int]:
     matches = Match.objects.filter(event=event).order_by("id")
     rows = list(matches.select_related("subscription", "run__agent_version__agent")[: SHOWN + 1])
     return rows[:SHOWN], matches.count() - SHOWN if len(rows) > SHOWN else 0
+
+
+def near_misses_of(event: Event) -> list[NearMiss]:
+    """Say of today's subscriptions to the event's name why they did not take it: what they would say of it now."""
+    if event.to_run_id is not None:
+        return []
+    by_name = Subscription.objects.filter(workspace=event.workspace_id, pattern__in=patterns_of(event.name))
+    without = by_name.exclude(matches__event=event).order_by("name")[:NEAR_MISSES]
+    return [NearMiss(one.name, _why_not(one, event)) for one in without]
+
+
+def _why_not(subscription: Subscription, event: Event) -> str:
+    if subscription.state != SubscriptionState.ACTIVE:
+        return "it is paused"
+    if subscription.filter is not None and (said := why_not(subscription.filter, event.data)):
+        return said
+    return "it was not there yet, or not like this, when the event was dispatched" if event.dispatched_at else ""
 
 
 def replays_of(event: Event) -> list[Event]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agents.matching import MAX_DEPTH, MISSING, matches, problems, value_at
+from agents.matching import MAX_DEPTH, MISSING, matches, problems, value_at, why_not
 
 DATA = {"order": {"total": 120, "lines": [{"sku": "a-1"}, {"sku": "b-2"}]}, "status": "open", "paid": True, "a.b": 1}
 
@@ -96,3 +96,27 @@ def test_what_is_refused(condition: Any, said: str) -> None:
 
 def test_the_depth_that_is_allowed() -> None:
     assert problems(nested(MAX_DEPTH)) == []
+
+
+@pytest.mark.parametrize(
+    ("condition", "said"),
+    [
+        ({"path": "order.total", "gt": 100}, ""),
+        ({"path": "data.order.total", "gt": 100}, "the data has no data.order.total"),
+        ({"path": "order.total", "gt": 100, "lt": 110}, "order.total is 120: lt 110 does not hold"),
+        (
+            {"and": [{"path": "paid", "equals": True}, {"path": "status", "in": ["late"]}]},
+            'status is "open": in ["late"]',
+        ),
+        (
+            {"or": [{"path": "x", "exists": True}, {"path": "paid", "equals": 1}]},
+            "the data has no x; paid is true: equals",
+        ),
+        ({"not": {"path": "status", "prefix": "op"}}, "what must not hold does"),
+        ({"path": ["a.b"], "gt": 1}, "a.b is 1: gt 1"),
+    ],
+)
+def test_says_why_a_condition_does_not_hold(condition: Any, said: str) -> None:
+    told = why_not(condition, DATA)
+    assert told.startswith(said)
+    assert bool(told) is bool(said)

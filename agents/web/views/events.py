@@ -60,7 +60,7 @@ def event(request: HttpRequest, place: Place, event_id: int) -> HttpResponse:
     matches, more = event_traces.matches_of(found)
     is_open = found.dispatched_at is None or any(m.run is not None and not m.run.has_ended for m in matches)
     context: dict[str, Any] = {"event": found, "matches": matches, "more": more, "is_open": is_open}
-    context["webhooks"] = event_traces.webhooks_of(found)
+    context |= {"webhooks": event_traces.webhooks_of(found), "near_misses": event_traces.near_misses_of(found)}
     if request.headers.get("HX-Target") == "event-log":
         return render_part(request, place, "web/events/log.html", context)
     related = {run.pk: run for run in queries.listed(place.workspace).filter(pk__in=_runs_of(found))}

@@ -149,6 +149,31 @@ def test_what_was_skipped_says_why(as_: As, workspace: Workspace, dispatch: Call
     assert "skipped" in text_of(as_("viewer").get(PAGES))
 
 
+def test_who_is_subscribed_but_took_nothing_says_why(
+    as_: As, workspace: Workspace, dispatch: Callable[[], object]
+) -> None:
+    from agents.models import Subscription
+    from agents.services.subscriptions import Wanted, create_subscription
+    from tests.factories import make_client, make_token, make_user
+
+    misled = Wanted(pattern="order.*", agent="packer", filter={"path": "data.kg", "gt": 1})
+    create_subscription(workspace, "misled", misled, by=None)
+    create_subscription(workspace, "paused", Wanted(pattern="order.paid", agent="packer"), by=None)
+    create_subscription(workspace, "elsewhere", Wanted(pattern="parcel.*", agent="packer"), by=None)
+    Subscription.objects.filter(name="paused").update(state="paused")
+    event = tell(workspace, "order.paid", {"kg": 1})
+    dispatch()
+    page = text_of(as_("viewer").get(f"{PAGES}{event.pk}/"))
+    assert "the data has no data.kg" in page
+    told = make_client(make_token(workspace, make_user(workspace))).get(f"/api/v1/events/{event.pk}").json()
+    reasons = {miss["subscription"]: miss["reason"] for miss in told["near_misses"]}
+    assert reasons == {
+        "heavy": "kg is 1: gt 1 does not hold",
+        "misled": "the data has no data.kg",
+        "paused": "it is paused",
+    }
+
+
 def test_an_event_of_another_workspace_does_not_exist(as_: As) -> None:
     from tests.factories import make_workspace
 
