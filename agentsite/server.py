@@ -26,12 +26,15 @@ _TEXTS = {408: b"The request took too long.\n", 413: b"The body is too large.\n"
 
 
 class BoundedRequest(http_protocol.WebRequest):
-    """A request of at most MAX_BODY bytes, which has come within REQUEST_SECONDS of its first line."""
+    """A request of at most MAX_BODY bytes, which has come within REQUEST_SECONDS of its first line.
+
+    Its body is for the application alone to read: twisted would look into forms, whose fields nobody asks it for.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._received = 0
         self._is_refused = False
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, **{**kwargs, "parsePOSTFormSubmission": False})
         clock: Any = reactor
         self._patience = clock.callLater(settings.REQUEST_SECONDS, self._refuse, 408)
 

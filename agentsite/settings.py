@@ -186,6 +186,7 @@ if _database["ENGINE"] == _sqlite["ENGINE"]:
     _options.setdefault("timeout", 20)
     _options.setdefault("init_command", "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY")
 else:
+    _database["ENGINE"] = "agentsite.postgresql"
     # A network that is cut is noticed within seconds, by whoever waits for an answer and by whoever sends: sooner than
     # a lease ends. connecting.py adds what a statement of a worker may take.
     for _name, _value in (

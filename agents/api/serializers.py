@@ -63,9 +63,14 @@ def _form(form: type[serializers.Serializer[Any]]) -> serializers.Serializer[Any
 
 
 def show_run(run: Run) -> dict[str, Any]:
-    """Give a run as the API shows it; by one form for all requests."""
-    shown: dict[str, Any] = _form(RunOut).to_representation(run)
-    return shown
+    """Give a run as the API shows it."""
+    return shown(RunOut, run)
+
+
+def shown(form: type[serializers.Serializer[Any]], what: object) -> dict[str, Any]:
+    """Give something in one of the API's forms: by one form for all requests, as `StrictSerializer.read` does."""
+    given: dict[str, Any] = _form(form).to_representation(what)
+    return given
 
 
 class BudgetForm(StrictSerializer):

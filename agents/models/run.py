@@ -241,6 +241,8 @@ class Run(models.Model):
     @property
     def is_priced(self) -> bool:
         """Whether its cost is all that it cost: of no model that it used is the price unknown."""
+        if self.started_at is None and self.forked_from_id is None:
+            return True  # It has never been at work, and has no step of another.
         known = self.__dict__.get("unpriced")
         return not (self.steps.filter(UNPRICED).exists() if known is None else known)
 

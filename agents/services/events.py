@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
 from django.db.models import Q
 
 from agents.engine import life
 from agents.engine.canonical import JSON, clean_text, decode, encode
 from agents.engine.errors import NotEncodable
-from agents.engine.notify import announce
 from agents.models import Event, Run, Workspace
 from agents.services.errors import Conflict, InvalidInput
+from agents.services.event_rows import EventRow, insert_new
 from agents.services.event_waits import misfit_of
 from agents.triggers.patterns import fault_of_foreign_name, fault_of_name
 
@@ -87,11 +86,16 @@ def emit_events(workspace: Workspace, told: Sequence[NewEvent]) -> list[Event]:
     if len(told) > MAX_AT_ONCE:
         raise InvalidInput(f"At most {MAX_AT_ONCE:,} events are taken at once.", "events")
     prefix = "{}." if len(told) > 1 else ""
-    events = [_event(workspace, one, prefix.format(number)) for number, one in enumerate(told)]
-    written = _write(workspace, events)
-    if any(event.is_new for event in written):
-        announce(queue=True)
-    return written
+    rows = [_row(workspace, one, prefix.format(number)) for number, one in enumerate(told)]
+    named: dict[tuple[str, str], Event] = {}
+    left = rows
+    while left:
+        named |= {(event.source, event.event_id): event for event in insert_new(workspace.pk, left)}
+        left = [row for row in left if row.key is not None and row.key not in named]
+        # They were told of before. Should one be forgotten at this moment, it is told of anew.
+        named |= _known(workspace, [row.key for row in left if row.key is not None])
+        left = [row for row in left if row.key not in named]
+    return [row.event if row.key is None else named[row.key] for row in rows]
 
 
 def take_events(workspace: Workspace, told: Sequence[NewEvent]) -> list[Event]:
@@ -119,43 +123,13 @@ def send_signal(run: Run, name: str, data: JSON = None, *, signal_id: str = "") 
     return emit_event(run.workspace, name, data, source=f"run:{run.pk}", event_id=signal_id, to_run=run)
 
 
-def _write(workspace: Workspace, events: list[Event]) -> list[Event]:
-    """Write those that are new."""
-    named = [event for event in events if event.event_id]
-    if not named:
-        Event.objects.bulk_create(events)
-        return events
-    known: dict[tuple[str, str], Event] = {} if len(events) == 1 else _known(workspace, named)
-    while True:
-        try:
-            with transaction.atomic():
-                return _write_once(events, known)
-        except IntegrityError:
-            # Somebody told of one of them at the same moment, and has committed by now.
-            if not (found := _known(workspace, named)).keys() - known.keys():
-                raise
-            known = found
-
-
-def _write_once(events: list[Event], known: Mapping[tuple[str, str], Event]) -> list[Event]:
-    new, given = [], []
-    known = dict(known)
-    for event in events:
-        first = known.get((event.source, event.event_id)) if event.event_id else None
-        if first is None:
-            new.append(event)
-            if event.event_id:
-                known[event.source, event.event_id] = event
-        given.append(first or event)
-    Event.objects.bulk_create(new)
-    return given
-
-
-def _known(workspace: Workspace, events: Iterable[Event]) -> dict[tuple[str, str], Event]:
+def _known(workspace: Workspace, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Event]:
     """Give the events that were told of before under these names, by source and id."""
     by_source: dict[str, list[str]] = {}
-    for event in events:
-        by_source.setdefault(event.source, []).append(event.event_id)
+    for source, id in keys:
+        by_source.setdefault(source, []).append(id)
+    if not by_source:
+        return {}
     asked = Q()
     for source, ids in by_source.items():
         asked |= Q(source=source, event_id__in=ids)
@@ -165,7 +139,7 @@ def _known(workspace: Workspace, events: Iterable[Event]) -> dict[tuple[str, str
     return known
 
 
-def _event(workspace: Workspace, told: NewEvent, prefix: str) -> Event:
+def _row(workspace: Workspace, told: NewEvent, prefix: str) -> EventRow:
     """Make the row of an event; raises InvalidInput for what is none."""
     if fault := fault_of_name(told.name) or _unprintable(told.name):
         raise InvalidInput(fault, f"{prefix}name")
@@ -173,32 +147,35 @@ def _event(workspace: Workspace, told: NewEvent, prefix: str) -> Event:
         raise InvalidInput(f"A source has at most {MAX_SOURCE} printable characters.", f"{prefix}source")
     if len(told.event_id) > MAX_ID or _unprintable(told.event_id):
         raise InvalidInput(f"An event's id has at most {MAX_ID} printable characters.", f"{prefix}id")
+    data = _checked(told.data, f"{prefix}data")
+    attributes = _checked(dict(told.attributes) if told.attributes else None, f"{prefix}attributes")
     event = Event(
         workspace=workspace,
         name=told.name,
-        data=_checked(told.data, f"{prefix}data"),
+        data=decode(data),
         source=told.source,
         event_id=told.event_id,
         tainted=told.tainted,
         to_run_id=told.to_run,
         cause_id=told.cause,
-        attributes=_checked(dict(told.attributes), f"{prefix}attributes") if told.attributes else None,
+        attributes=decode(attributes),
         replay_of_id=told.replay_of,
     )
-    if told.occurred_at is not None:
-        event.occurred_at = _in_utc(told.occurred_at, f"{prefix}occurred_at")
-    return event
+    occurred = None if told.occurred_at is None else _in_utc(told.occurred_at, f"{prefix}occurred_at")
+    return EventRow(event, data, attributes, occurred)
 
 
-def _checked(data: JSON, field: str) -> JSON:
-    """Give the data as a workflow will see it; raises InvalidInput for what can't be kept."""
+def _checked(data: JSON, field: str) -> str | None:
+    """Give the data as they are kept; raises InvalidInput for what can't be."""
+    if data is None:
+        return None
     try:
         text = encode(data)
     except NotEncodable as error:
         raise InvalidInput(str(error), field) from error
     if len(text) > MAX_DATA:
         raise InvalidInput(f"The data has {len(text):,} characters; at most {MAX_DATA:,} are taken.", field)
-    return decode(text)
+    return text
 
 
 def _in_utc(moment: datetime, field: str) -> datetime:

@@ -27,6 +27,7 @@ from agents.api.event_serializers import (
 )
 from agents.api.pagination import newest
 from agents.api.parsing import MEBIBYTE, StrictJSONParser
+from agents.api.serializers import shown
 from agents.api.views.base import ApiView
 from agents.api.views.runs import find_run, idempotency_key
 from agents.services import event_log, events
@@ -89,10 +90,9 @@ class EventsView(ApiView):
         read = _read_cloud_events if is_cloud else _read_events
         several: list[Any] = [body] if isinstance(body, dict) else list(body)
         new = _with_key(read(several, is_one=is_one), idempotency_key(request))
-        with transaction.atomic():
-            written = events.take_events(self.workspace(), new)
+        written = events.take_events(self.workspace(), new)
         if is_one:
-            return Response(EventShown(written[0]).data, status=202)
+            return Response(shown(EventShown, written[0]), status=202)
         return Response({"items": EventShown(written, many=True).data}, status=202)
 
     @extend_schema(operation_id="find_events", parameters=[EventQuery], responses=EventsPage)

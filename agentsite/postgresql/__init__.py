@@ -1,0 +1,1 @@
+"""Django's PostgreSQL backend, with another way of noticing a connection that is dead."""
