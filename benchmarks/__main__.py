@@ -19,6 +19,7 @@ NAMES = (
     "throughput",
     "scaling",
     "concurrency",
+    "parked",
     "memory",
     "latency",
     "accept",

@@ -58,6 +58,20 @@ async def stamps(ctx: Context, input: dict[str, float]) -> None:
         await ctx.step("stamp", tell_time, input.get("seconds", 0.0))
 
 
+@workflow("bench_parked")
+async def parked(ctx: Context, input: object) -> None:
+    """Wait to be told, then tell the time."""
+    await ctx.wait_event("go")
+    await ctx.step("stamp", tell_time)
+
+
+@workflow("bench_sleeps")
+async def sleeps(ctx: Context, input: dict[str, float]) -> None:
+    """Sleep, then tell the time."""
+    await ctx.sleep(input["seconds"])
+    await ctx.step("stamp", tell_time)
+
+
 @workflow("bench_child")
 async def child(ctx: Context, input: dict[str, float]) -> float:
     """Wait so many seconds; give the number back."""

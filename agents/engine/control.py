@@ -93,7 +93,7 @@ def cancel_left_over() -> int:
 
     Gives the number of runs below which some were left.
     """
-    active = Run.objects.exclude(wanted=Wanted.CANCEL).exclude(parent_key=ON_CANCEL)
+    active = Run.objects.exclude(wanted=Wanted.CANCEL).exclude(parent_key=ON_CANCEL).order_by()
     left = active.filter(parent__status=RunStatus.CANCELLED)
     # One question per status: each has an index, all runs together have none.
     waiting = Run.objects.filter(pk__in=Wait.objects.values("run_id"), status=RunStatus.WAITING)

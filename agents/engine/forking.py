@@ -126,7 +126,7 @@ def _copy(run: Run, ids: Sequence[int]) -> None:
 
 
 def _copy_larges(run: Run) -> None:
-    for pk, large in Step.objects.filter(run=run, large__isnull=False).values_list("pk", "large"):
+    for pk, large in Step.objects.of(run.pk).filter(large__isnull=False).values_list("pk", "large"):
         copy = uuid7()
         with connection.cursor() as cursor:
             cursor.execute(
@@ -166,11 +166,11 @@ def _write_edited(run: Run, chosen: Step, edit: Edit) -> None:
 
 def _write_beginning(run: Run, origin: Run) -> None:
     """Write the record of what the copies must agree with; it came before them, and ended after them."""
-    earlier = Step.objects.filter(run=origin, key=FORK_KEY).first()
+    earlier = Step.objects.of(origin.pk).filter(key=FORK_KEY).first()
     told: dict[str, JSON] = {"seed": str(origin.pk), "began_at": origin.created_at}
     if earlier is not None and isinstance(earlier.outcome, dict):
         told = {name: earlier.outcome[name] for name in told}
-    latest = Step.objects.filter(run=run).aggregate(at=Max("finished_at"))["at"]
+    latest = Step.objects.of(run.pk).aggregate(at=Max("finished_at"))["at"]
     began = datetime.fromisoformat(recorded(told)["began_at"])
     Step.objects.create(
         run=run,

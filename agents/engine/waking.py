@@ -26,7 +26,7 @@ def wake_due() -> Sweep:
     now = database_now()
     queued = 0
     while True:
-        due = list(Wait.objects.filter(due_at__lte=now).values_list("run_id", flat=True)[:BATCH])
+        due = list(Wait.objects.filter(due_at__lte=now).order_by("due_at").values_list("run_id", flat=True)[:BATCH])
         if not due:
             break
         with transaction.atomic():

@@ -22,7 +22,7 @@ class RunEvent(models.Model):
     data = JSONTextField()
 
     class Meta:
-        ordering = ("run", "number")
+        ordering = ("run_id", "number")
         constraints = (models.UniqueConstraint(fields=("run", "number"), name="event_numbered_once"),)
 
     def __str__(self) -> str:
@@ -41,7 +41,7 @@ class Inbox(models.Model):
 
     class Meta:
         verbose_name_plural = "inbox"
-        ordering = ("run", "id")
+        ordering = ("run_id", "id")
         constraints = (models.UniqueConstraint(fields=("run", "token"), name="inbox_token_once"),)
         indexes = (models.Index(fields=("run", "id"), name="inbox_unread", condition=Q(consumed_at__isnull=True)),)
 

@@ -10,7 +10,8 @@ from uuid import UUID
 from django.apps import apps
 from django.conf import settings
 from django.db import models
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q, Subquery
+from django.db.models.lookups import IsNull
 from django.utils import timezone
 
 from agents.models.agent import AgentVersion
@@ -77,7 +78,10 @@ class RunQuerySet(models.QuerySet["Run"]):
 
     def with_prices(self) -> Self:
         """Tell of each, in the same query, whether all its costs are known."""
-        return self.annotate(unpriced=_has_unpriced_steps())
+        # Not by EXISTS, which PostgreSQL answers for all runs that ever were in order to show some: it would collect
+        # all steps without a price.
+        step = apps.get_model("agents", "Step")._default_manager.filter(UNPRICED, run=OuterRef("pk")).order_by()
+        return self.annotate(unpriced=IsNull(Subquery(step.values("pk")[:1]), False))
 
     def unpriced(self) -> Self:
         """Those that used a model of which nobody knows the price."""
@@ -202,6 +206,10 @@ class Run(models.Model):
             models.Index(fields=("rank",), name="run_suspects", condition=Q(status="queued", suspect=True)),
             models.Index(fields=("worker",), name="run_worker", condition=Q(status="running")),
             models.Index(fields=("workspace", "-id"), name="run_workspace"),
+            models.Index(fields=("workspace", "-id"), name="run_roots", condition=Q(parent__isnull=True)),
+            models.Index(
+                fields=("agent_version", "-id"), name="run_of_version", condition=Q(agent_version__isnull=False)
+            ),
             models.Index(fields=("parent",), name="run_parent", condition=Q(parent__isnull=False)),
             models.Index(fields=("root",), name="run_root", condition=Q(root__isnull=False)),
             models.Index(fields=("forked_from",), name="run_forks", condition=Q(forked_from__isnull=False)),

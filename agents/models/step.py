@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Self
+from uuid import UUID
+
 from django.db import models
 from django.db.models import Q
 
@@ -21,6 +24,14 @@ class StepStatus(models.TextChoices):
     FAILED = "failed"
     INTERRUPTED = "interrupted"
     UNKNOWN = "unknown"
+
+
+class StepQuerySet(models.QuerySet["Step"]):
+    """Questions about steps."""
+
+    def of(self, run_id: UUID) -> Self:
+        """All of a run, those that a retry has replaced too: each of the two has an index, both together have none."""
+        return self.filter(Q(run_id=run_id, superseded=False) | Q(run_id=run_id, superseded=True))
 
 
 class Step(models.Model):
@@ -53,6 +64,8 @@ class Step(models.Model):
     cost_microusd = models.BigIntegerField(null=True)
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)
+
+    objects = StepQuerySet.as_manager()
 
     class Meta:
         ordering = ("started_at", "id")
@@ -102,7 +115,7 @@ class Partial(models.Model):
     text = models.TextField()
 
     class Meta:
-        ordering = ("run", "id")
+        ordering = ("run_id", "id")
         indexes = (models.Index(fields=("run", "key"), name="partial_step"),)
 
     def __str__(self) -> str:

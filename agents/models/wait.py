@@ -40,7 +40,8 @@ class Wait(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
-        ordering = ("run", "id")
+        # Not by the run itself: that would join its table.
+        ordering = ("run_id", "id")
         constraints = (models.CheckConstraint(condition=Q(kind__in=WaitKind.values), name="wait_kind_known"),)
         indexes = (
             models.Index(fields=("due_at",), name="wait_due", condition=Q(due_at__isnull=False)),

@@ -48,7 +48,7 @@ class AtWork:
 
 def at_work(agent: Agent) -> AtWork:
     """Tell what the runs of an agent are doing."""
-    versions = AgentVersion.objects.filter(agent=agent).values("pk")
+    versions = list(AgentVersion.objects.filter(agent=agent).values_list("pk", flat=True))
     runs = Run.objects.filter(agent_version__in=versions).order_by()
     waiting = runs.filter(workspace=agent.workspace_id, status=RunStatus.WAITING)
     return AtWork(

@@ -12,7 +12,7 @@ from django.db.models import BooleanField, Q, TextField
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Cast
 
-from agents.models import Run, Workspace
+from agents.models import AgentVersion, Run, Workspace
 from agents.models.run import RunQuerySet
 
 
@@ -37,7 +37,8 @@ def find_runs(*, workspace: Workspace, wanted: RunFilter) -> RunQuerySet:
     if wanted.status:
         runs = runs.filter(status__in=wanted.status)
     if wanted.agent:
-        runs = runs.filter(agent_version__agent__name=wanted.agent)
+        # By number: by the agent's name alone no index would find its runs.
+        runs = runs.filter(agent_version__in=version_ids(workspace, wanted.agent))
     if wanted.workflow:
         runs = runs.filter(workflow=wanted.workflow)
     if wanted.created_after:
@@ -51,6 +52,12 @@ def find_runs(*, workspace: Workspace, wanted: RunFilter) -> RunQuerySet:
     if wanted.text:
         runs = _with_text(runs, wanted.text)
     return runs.with_prices().order_by("-id")
+
+
+def version_ids(workspace: Workspace, agent: str) -> list[int]:
+    """Give the numbers of all versions of an agent; none if there is no such agent."""
+    versions = AgentVersion.objects.filter(agent__workspace=workspace, agent__name=agent).order_by()
+    return list(versions.values_list("pk", flat=True))
 
 
 def _with_tag(runs: RunQuerySet, tag: str) -> RunQuerySet:

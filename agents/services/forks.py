@@ -175,4 +175,4 @@ def _is_tainted(run: Run, plan: PlannedFork) -> bool:
         return True
     edited = [plan.chosen] if plan.chosen is not None and plan.edit is not None else []
     has_read = any(step.tainted for step in (*plan.division.kept, *edited))
-    return has_read or not Step.objects.filter(run=run, tainted=True).exists()
+    return has_read or not Step.objects.of(run.pk).filter(tainted=True).exists()

@@ -36,6 +36,7 @@ from agents.models import (
 )
 from agents.models.run import RunQuerySet
 from agents.models.step import BOOKKEEPING
+from agents.services.finding import version_ids
 
 PAGE = 50
 MAX_STEPS = 400
@@ -58,7 +59,7 @@ class RunFilters:
     tag: str = ""
     period: str = ""
     before: UUID | None = None
-    roots: bool = False
+    below: bool = False
 
     @classmethod
     def of(cls, query: QueryDict) -> RunFilters:
@@ -71,20 +72,24 @@ class RunFilters:
             tag=query.get("tag", "").strip()[:60],
             period=period if period in _PERIODS else "",
             before=_uuid(query.get("before", "")),
-            roots="roots" in query,
+            below="below" in query,
         )
 
     @property
     def is_narrow(self) -> bool:
         return any((self.text, self.status, self.agent, self.tag, self.period))
 
-    def apply(self, runs: RunQuerySet, now: datetime) -> RunQuerySet:
-        if self.roots:
+    def apply(self, workspace: Workspace, now: datetime) -> RunQuerySet:
+        """Give the runs of a workspace that fit; without those that other runs started, unless `below` is wanted."""
+        runs = listed(workspace)
+        if not self.below:
             runs = runs.filter(parent=None)
         if self.status:
             runs = runs.active() if self.status == "active" else runs.filter(status=self.status)
         if self.agent:
-            runs = runs.filter(Q(agent_version__agent__name=self.agent) | Q(agent_version=None, workflow=self.agent))
+            # The numbers of its versions: by its name alone no index would find its runs.
+            versions = version_ids(workspace, self.agent)
+            runs = runs.filter(agent_version__in=versions) if versions else _of_workflow(runs, self.agent)
         if self.period:
             runs = runs.created_after(now - _PERIODS[self.period])
         if self.tag:
@@ -107,7 +112,7 @@ class RunsPage:
 
 def runs_page(workspace: Workspace, filters: RunFilters) -> RunsPage:
     """Give the newest runs that fit, before the one named."""
-    runs = filters.apply(listed(workspace), timezone.now())
+    runs = filters.apply(workspace, timezone.now())
     if filters.before:
         runs = runs.filter(id__lt=filters.before)
     rows = list(runs[: PAGE + 1])
@@ -117,7 +122,7 @@ def runs_page(workspace: Workspace, filters: RunFilters) -> RunsPage:
 def some_runs(workspace: Workspace, filters: RunFilters, ids: Iterable[str]) -> list[Run]:
     """Give those of the named runs that fit."""
     known = [found for found in map(_uuid, ids) if found is not None]
-    return list(filters.apply(listed(workspace), timezone.now()).filter(id__in=known[:PAGE]))
+    return list(filters.apply(workspace, timezone.now()).filter(id__in=known[:PAGE]))
 
 
 def recent_runs(workspace: Workspace, limit: int = 8) -> list[Run]:
@@ -131,6 +136,15 @@ def listed(workspace: Workspace) -> RunQuerySet:
     return runs.defer("output", "error", "budget").with_prices().order_by("-id")
 
 
+def runs_of_agent(agent: Agent, limit: int) -> list[Run]:
+    """Give the newest runs of an agent, whoever started them."""
+    return list(listed(agent.workspace).filter(agent_version__in=version_ids(agent.workspace, agent.name))[:limit])
+
+
+def _of_workflow(runs: RunQuerySet, name: str) -> RunQuerySet:
+    return runs.filter(agent_version=None, workflow=name)
+
+
 def run_of(workspace: Workspace, run_id: UUID) -> Run:
     """Give a run of the workspace; any other does not exist here."""
     run = Run.objects.of(workspace).select_related("agent_version__agent", "created_by").filter(id=run_id).first()
@@ -141,7 +155,7 @@ def run_of(workspace: Workspace, run_id: UUID) -> Run:
 
 def steps_of(run: Run, *, everything: bool = False) -> tuple[list[Step], int]:
     """Give the run's last steps without their contents, oldest first, and how many are left out."""
-    steps = Step.objects.filter(run_id=run.id).exclude(kind__in=BOOKKEEPING)
+    steps = Step.objects.of(run.id).exclude(kind__in=BOOKKEEPING)
     shown = steps.defer("input", "outcome", "error").order_by("-started_at", "-id")
     limit = MAX_STEPS * 10 if everything else MAX_STEPS
     rows = list(shown[: limit + 1])
@@ -151,7 +165,7 @@ def steps_of(run: Run, *, everything: bool = False) -> tuple[list[Step], int]:
 
 def step_of(run: Run, key: str) -> Step | None:
     """Give the step of that key: the one that counts, else the last that was superseded."""
-    return Step.objects.filter(run_id=run.id, key=key).order_by("superseded", "-id").first()
+    return Step.objects.of(run.id).filter(key=key).order_by("superseded", "-id").first()
 
 
 def phase_events(run: Run) -> list[RunEvent]:
@@ -237,7 +251,7 @@ def copied_until(run: Run) -> datetime | None:
     """Give the time until which a fork's records are copies; None for a run that is no fork."""
     if run.forked_from_id is None:
         return None
-    return Step.objects.filter(run_id=run.id, key=FORK_KEY).values_list("finished_at", flat=True).first()
+    return Step.objects.of(run.id).filter(key=FORK_KEY).values_list("finished_at", flat=True).first()
 
 
 def threads_of(workspace: Workspace, before: str) -> tuple[list[Thread], UUID | None]:

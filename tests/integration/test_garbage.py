@@ -58,7 +58,7 @@ PARAMETERS = {
     "api/v1/documents/search": "q limit",
     "login/": "next",
     "w/<slug:slug>/": "goal agent",
-    "w/<slug:slug>/runs/": "q status agent tag period before roots",
+    "w/<slug:slug>/runs/": "q status agent tag period before below",
     "w/<slug:slug>/runs/rows/": "ids q agent tag before",
     RUN: "step all",
     f"{RUN}parts/": "step",

@@ -61,9 +61,9 @@ class StepsView(ApiView):
         run = find_run(self.workspace(), run_id)
         limit = read_limit(request.query_params, STEPS, MOST)
         after = read_number(request.query_params, "after", 0, least=0, most=2**63 - 1)
-        steps = Step.objects.filter(run=run, pk__gt=after).order_by("pk")
-        if request.query_params.get("superseded") not in ("true", "1"):
-            steps = steps.filter(superseded=False)
+        are_all = request.query_params.get("superseded") in ("true", "1")
+        steps = Step.objects.of(run.pk) if are_all else Step.objects.filter(run=run, superseded=False)
+        steps = steps.filter(pk__gt=after).order_by("pk")
         page = list(steps[: limit + 1])
         following = next_address(request, after=str(page[limit - 1].pk)) if len(page) > limit else None
         return Response({"items": StepOut(page[:limit], many=True).data, "next": following})

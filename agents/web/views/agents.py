@@ -23,6 +23,7 @@ from agents.web.stages import stages_picture
 from agents.web.team_picture import team_picture
 
 YAML = "application/yaml; charset=utf-8"
+LATEST = 5
 
 
 @require_safe
@@ -66,7 +67,7 @@ def described(place: Place, found: Agent, definition: dict[str, Any]) -> dict[st
         "known": set(published),
         "budget": BudgetForm(),
         "fields": schema_forms.fields_of(start_schema(definition["input_schema"]), None),
-        "runs": list(queries.listed(place.workspace).filter(agent_version__agent=found)[:5]),
+        "runs": queries.runs_of_agent(found, LATEST),
     }
 
 
