@@ -40,6 +40,14 @@ def surroundings(workspace: Workspace) -> Surroundings:
     )
 
 
+def lacking_tools(workspace: Workspace, definition: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Give the tools that sub-agents have as published and may not use below this agent, as it has them not."""
+    named = Agent.objects.filter(workspace=workspace, name__in=definition["sub_agents"], current__isnull=False)
+    pairs = named.order_by("name").values_list("name", "current__tools")
+    lacking = {name: sorted(set(tools) - set(definition["tools"])) for name, tools in pairs}
+    return {name: tools for name, tools in lacking.items() if tools}
+
+
 def _option_problems(workflow: str, options: Mapping[str, Any], sub_agents: Sequence[str]) -> list[Problem]:
     faults = validate_options(workflow, options, sub_agents)
     return [Problem(f"options.{fault.field}" if fault.field else "options", fault.message) for fault in faults]

@@ -84,7 +84,7 @@ class Board:
     def why(self) -> str:
         """Say why tasks have failed."""
         errors = [(id, result["error"]) for id, result in self._results.items() if "error" in result]
-        return " ".join(f"{id}: {why(error)}." for id, error in errors[:5])
+        return " ".join(f"{id}: {why(error).rstrip('.')}." for id, error in errors[:5])
 
     def _ready(self) -> list[Task]:
         return [task for task in self._open.values() if all(need in self._results for need in task.needs)]

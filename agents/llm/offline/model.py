@@ -9,6 +9,7 @@ from collections.abc import Callable
 from agents.engine.canonical import encode
 from agents.engine.messages import Citation, Reply, ToolCall, Usage
 from agents.engine.ports import ModelRequest
+from agents.engine.thinking import MEND
 from agents.llm.config import OFFLINE
 from agents.llm.offline.answer import write_answer
 from agents.llm.offline.goal import read_goal
@@ -46,12 +47,18 @@ def _reply(request: ModelRequest) -> Reply:
         return _message(encode(filled))
     findings = read_conversation(request.messages)
     goal = read_goal(findings.goal)
-    calls = next_calls(goal, findings, request.tools) if request.tools else []
+    # Whose answer did not have its form does not begin to search anew: it is the form that is missed.
+    calls = next_calls(goal, findings, request.tools) if request.tools and not _is_handed_back(request) else []
     if calls:
         return _message(say_calls(calls), calls=tuple(calls))
     answer = write_answer(goal, findings)
     filled = None if request.output is None else fill_text(request.output, answer.text)
     return _message(answer.text if filled is None else encode(filled), citations=tuple(answer.citations))
+
+
+def _is_handed_back(request: ModelRequest) -> bool:
+    last = request.messages[-1]
+    return last.role == "user" and last.text.startswith(MEND.partition("{")[0])
 
 
 def _message(text: str, *, calls: tuple[ToolCall, ...] = (), citations: tuple[Citation, ...] = ()) -> Reply:

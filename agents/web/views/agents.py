@@ -65,6 +65,7 @@ def described(place: Place, found: Agent, definition: dict[str, Any]) -> dict[st
         "team": team_picture(_reached(found.name, {**published, found.name: definition["sub_agents"]}), published),
         "stages": stages_picture(definition),
         "known": set(published),
+        "lacking": publishing.lacking_tools(place.workspace, definition),
         "budget": BudgetForm(),
         "fields": schema_forms.fields_of(start_schema(definition["input_schema"]), None),
         "runs": queries.runs_of_agent(found, LATEST),

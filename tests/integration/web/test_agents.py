@@ -155,6 +155,17 @@ def test_what_is_not_there_any_more_can_be_seen_and_taken_away(as_: As, workspac
     assert not draft_of(get_agent(workspace, "reader")).is_changed
 
 
+def test_the_page_says_which_tools_sub_agents_may_not_use_there(as_: As, workspace: Workspace) -> None:
+    from tests.factories import make_agent
+
+    make_agent(workspace, "reader", tools=["web_fetch", "search_documents", "wait"])
+    make_agent(workspace, "writer")
+    make_agent(workspace, "lead", tools=["wait"], sub_agents=["reader", "writer"])
+    page = text_of(as_("viewer"), f"{HOME}lead/")
+    assert "reader works without search_documents, web_fetch here" in page
+    assert "writer works without" not in page
+
+
 def test_an_agent_is_read_in_after_a_look(as_: As, workspace: Workspace) -> None:
     from agents.models import Agent
     from agents.services.drafts import draft_of, get_agent

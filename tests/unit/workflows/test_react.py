@@ -277,3 +277,18 @@ def test_offline_puts_its_words_where_a_form_has_one_place_for_them() -> None:
     assert run.status == "succeeded", run.error
     assert "The harbour opens at seven." in run.output["value"]["answer"]
     assert run.output["citations"][0]["source"] == HARBOUR.source
+
+
+def test_offline_fails_by_the_form_where_its_words_have_no_place() -> None:
+    fields = {"answer": {"type": "string"}, "pages": {"type": "integer"}}
+    form = {"type": "object", "required": ["answer", "pages"], "properties": fields}
+    agent = AgentConfig("tester", 1, "", "offline", ("search_documents",), output_schema=form)
+    scripted = ScriptedTools(search_documents=search_documents)
+    run = WorkflowTest(model=ModelAccess(), tools=scripted, agent=agent).run(react, "When does the harbour open?")
+    assert (run.status, run.error["type"]) == ("failed", "OutputInvalid")
+    assert [step.label for step in run.steps.values() if step.kind == "think"] == [
+        "think",
+        "analyze",
+        "repair",
+        "repair",
+    ]
