@@ -74,7 +74,15 @@ class BoundedRequest(http_protocol.WebRequest):
         self.channel.loseConnection()
 
 
+class QuietFactory(http_protocol.HTTPFactory):
+    """Makes the requests. The site logs them itself: twisted would write a line for each, which nobody gets to read."""
+
+    def log(self, request: Any) -> None:
+        """Leave it to agentsite.outages.RequestLog."""
+
+
 def main(arguments: Sequence[str]) -> None:
     """Serve until told to stop, by daphne's own arguments."""
     http_protocol.WebRequest = BoundedRequest
+    server.HTTPFactory = QuietFactory
     CommandLineInterface().run(list(arguments))
