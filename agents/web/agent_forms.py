@@ -221,6 +221,9 @@ class ImportForm(forms.Form):
         return cleaned
 
 
+GOAL_FIELD = {"type": "string", "title": "Goal"}
+
+
 def start_schema(input_schema: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """Give the schema of what a run of an agent is asked for: a goal where the agent has no schema of its own."""
-    return input_schema or {"type": "object", "required": ["goal"], "properties": {"goal": {"type": "string"}}}
+    return input_schema or {"type": "object", "required": ["goal"], "properties": {"goal": GOAL_FIELD}}

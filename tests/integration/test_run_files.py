@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.utils import timezone
 
 from agents.models import Artifact, Role, Run, Step, Workspace
-from agents.services.artifacts import artifact_store
+from agents.services.artifacts import artifact_store, open_file
+from agents.web.downloads import CHUNK, Download
 from tests.factories import make_artifact, make_client, make_run, make_token, make_user, make_workspace
 
 pytestmark = pytest.mark.django_db
@@ -209,3 +211,17 @@ def test_the_page_shows_the_files_of_the_whole_tree_with_their_steps(
     assert step.count(f'href="{base}/files/{file.pk}/"') == 2
     assert len(api.get(f"/api/v1/runs/{file.run_id}/artifacts?tree=true&limit=100").json()["items"]) == 61
     assert len(api.get(f"/api/v1/runs/{file.run_id}/artifacts").json()["items"]) == 1
+
+
+def test_the_web_server_sends_it_by_parts(file: Artifact) -> None:
+    async def read() -> list[bytes]:
+        answer = Download(RequestFactory().get("/"), stored)
+        chunks = [chunk async for chunk in answer]
+        answer.close()
+        return chunks
+
+    stored = open_file(file)
+    chunks = asyncio.run(read())
+    assert b"".join(chunks) == CONTENT
+    assert max(map(len, chunks)) == CHUNK
+    assert stored.content.closed
