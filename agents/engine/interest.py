@@ -72,7 +72,8 @@ def _is_wanted(workspace_id: int, name: str) -> bool:
         cursor.execute(postgres_statements.HOLD_INTEREST)
         if not cursor.fetchone()[0]:
             return True
-        cursor.execute(postgres_statements.WANTED, [list(column) for column in zip(*asked, strict=True)])
+        rows = [dict(zip(postgres_statements.TOLD_COLUMNS, row, strict=True)) for row in asked]
+        cursor.execute(postgres_statements.WANTED, [encode(rows)])
         return cursor.fetchone() is not None
 
 

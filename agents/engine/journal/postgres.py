@@ -49,6 +49,8 @@ class PostgresStore(Store):
         self.patience = patience
         self._connection: psycopg.Connection[Any] | None = None
         self._low_rank = LOWEST_RANK
+        self._holds_interest = False
+        """Whether the batch that was noted last has the lock by which nobody's interest goes unnoticed."""
 
     @property
     def connection(self) -> psycopg.Connection[Any]:
@@ -189,14 +191,9 @@ class PostgresStore(Store):
         self.connection.execute(sql.INSERT_EMITTED, (_json(sql.EMITTED_COLUMNS, rows),))
 
     def wanted_events(self, asked: AbstractSet[Told]) -> Callable[[], AbstractSet[Told]]:
-        has_lock = self.connection.execute(sql.HOLD_INTEREST)
-        found = self.connection.execute(sql.WANTED, _columns(patterned(asked)))
-
-        def wanted() -> AbstractSet[Told]:
-            row = has_lock.fetchone()
-            return set(found.fetchall()) if row is not None and row[0] else asked
-
-        return wanted
+        # The lock was asked for by the statement that noted the batch: this one sees what was committed before it.
+        found = self.connection.execute(sql.WANTED, (_json(sql.TOLD_COLUMNS, patterned(asked)),))
+        return lambda: set(found.fetchall()) if self._holds_interest else asked
 
     def insert_events(self, events: Sequence[tuple[UUID, int, EventRecord]]) -> None:
         rows = [(run_id, number, event.kind, event.at, event.data) for run_id, number, event in events]
@@ -246,9 +243,14 @@ class PostgresStore(Store):
         return claimed
 
     def note_batch(self, worker_id: int, number: int) -> Callable[[], bool]:
-        statement = "UPDATE agents_worker SET batch=%s WHERE id=%s AND batch<%s RETURNING id"
-        cursor = self.connection.execute(statement, (number, worker_id, number))
-        return lambda: cursor.fetchone() is not None
+        cursor = self.connection.execute(sql.NOTE_BATCH, (number, worker_id, number))
+
+        def is_new() -> bool:
+            row = cursor.fetchone()
+            self._holds_interest = row is not None and row[0]
+            return row is not None
+
+        return is_new
 
     def has_due_runs(self) -> bool:
         with typed_errors():

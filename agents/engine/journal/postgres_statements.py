@@ -225,16 +225,19 @@ RETURNING r.id, epoch, workspace_id, workflow, agent_version_id, input, parent_i
 CLAIM_SUSPECT = CLAIM.replace("NOT suspect", "suspect")
 INTEREST = 0x6C69_6665
 """Of the advisory locks: what those have who look whether somebody wants an event of a run's life (interest.py)."""
-HOLD_INTEREST = f"SELECT pg_try_advisory_xact_lock_shared({INTEREST})"
+_HOLD = f"pg_try_advisory_xact_lock_shared({INTEREST})"
+HOLD_INTEREST = f"SELECT {_HOLD}"
+NOTE_BATCH = f"UPDATE agents_worker SET batch=%s WHERE id=%s AND batch<%s RETURNING {_HOLD}"  # noqa: S608 (our own)
 AWAIT_INTEREST = f"SELECT pg_advisory_xact_lock({INTEREST})"
-WANTED = """
-SELECT DISTINCT v.workspace_id, v.name
-FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS v(workspace_id, name, pattern)
-WHERE EXISTS (SELECT 1 FROM agents_subscription s WHERE s.workspace_id=v.workspace_id AND s.pattern=v.pattern)
-OR EXISTS (SELECT 1 FROM agents_listener l WHERE l.workspace_id=v.workspace_id AND l.pattern=v.pattern)
+TOLD_COLUMNS = {"workspace_id": "bigint", "name": "text", "pattern": "text"}
+# OFFSET keeps the planner from reading all subscriptions there are into a hash table, to look up three.
+WANTED = f"""
+SELECT DISTINCT v.workspace_id, v.name FROM {_recordset(**TOLD_COLUMNS)}
+WHERE EXISTS (SELECT 1 FROM agents_subscription s WHERE s.workspace_id=v.workspace_id AND s.pattern=v.pattern OFFSET 0)
+OR EXISTS (SELECT 1 FROM agents_listener l WHERE l.workspace_id=v.workspace_id AND l.pattern=v.pattern OFFSET 0)
 OR EXISTS (SELECT 1 FROM agents_webhookendpoint e
- WHERE e.workspace_id=v.workspace_id AND jsonb_exists(e.events, v.pattern))
-"""
+ WHERE e.workspace_id=v.workspace_id AND jsonb_exists(e.events, v.pattern) OFFSET 0)
+"""  # noqa: S608 (names of our own)
 HISTORY_STEPS = """
 SELECT run_id, key, kind, name, started_at, label, status, effect, attempt, attempts, digest,
  CASE WHEN status='succeeded' AND kind NOT IN ('call', 'each') THEN NULL ELSE input END, outcome, large, error,
