@@ -1,49 +1,22 @@
 """Stops on the way from an event to its delivery, for a test that kills the worker at each: loaded as WORKFLOW_MODULES.
 
-An event named `stop.<place>` holds the first worker process that comes to that place, which says so in the file STOPS.
+An event named `stop.<place>` holds the first worker process that comes to that place.
 """
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from agents.services import dispatching
 from agents.triggers import delivering, outbox
+from tests.stops import around, hold
 
 PLACES = ("dispatching", "dispatched", "claimed", "sent", "recording", "recorded")
 LEASE = timedelta(seconds=2)
-FOR_EVER = 3600.0
 
 _dispatched: list[str] = []
-
-
-def hold(place: str, names: Iterable[str]) -> None:
-    """Stop here if one of these events wants it and nobody has stopped here before."""
-    if f"stop.{place}" not in names:
-        return
-    path = Path(os.environ["STOPS"])
-    if place in path.read_text().split():
-        return
-    with path.open("a") as file:
-        file.write(f"{os.getpid()} {place}\n")
-    time.sleep(FOR_EVER)
-
-
-def around(module: Any, name: str, after: Callable[..., None]) -> None:
-    """Have something done after each call of a function."""
-    original = getattr(module, name)
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        result = original(*args, **kwargs)
-        after(result, *args, **kwargs)
-        return result
-
-    setattr(module, name, call)
 
 
 def names_of(claimed: Iterable[outbox.Claimed]) -> list[str]:

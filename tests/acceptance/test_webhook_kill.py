@@ -9,6 +9,7 @@ import pytest
 
 from tests.instance import Instance, wait_until
 from tests.receiver import receiver
+from tests.stops import stopped
 
 PLACES = ("dispatching", "dispatched", "claimed", "sent", "recording", "recorded")
 
@@ -37,9 +38,9 @@ def test_a_kill_between_each_two_commits_loses_no_webhook(instance: Instance, tm
         deadline = time.monotonic() + 120
         while killed < set(PLACES):
             assert time.monotonic() < deadline, killed
-            for pid, place in (line.split() for line in stops.read_text().splitlines()):
-                if place not in killed:
-                    instance.kill(int(pid))
+            for pid, name in stopped(stops):
+                if (place := name.removeprefix("stop.")) not in killed:
+                    instance.kill(pid)
                     killed.add(place)
             time.sleep(0.05)
 
