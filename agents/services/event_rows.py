@@ -31,11 +31,13 @@ _COLUMNS: Final = {
 }
 _NAMES: Final = ", ".join(_COLUMNS)
 _TYPED: Final = ", ".join(f"{name} {type}" for name, type in _COLUMNS.items())
+_TURN: Final = 0x656D << 32
+"""Of PostgreSQL's advisory locks: with a workspace's number added, the turn of those who tell of many named events."""
 _POSTGRES: Final = f"""
-WITH told AS (
+WITH turn AS MATERIALIZED (SELECT CASE WHEN %s THEN pg_advisory_xact_lock(%s) END), told AS (
  INSERT INTO agents_event (workspace_id, received_at, occurred_at, {_NAMES})
  SELECT %s, statement_timestamp(), coalesce(occurred_at, statement_timestamp()), {_NAMES}
- FROM json_to_recordset(%s::json) AS v(occurred_at timestamptz, {_TYPED})
+ FROM turn, json_to_recordset(%s::json) AS v(occurred_at timestamptz, {_TYPED})
  ON CONFLICT DO NOTHING RETURNING id, source, event_id, received_at)
 SELECT told.*, (SELECT pg_notify('{QUEUE_CHANNEL}', '')) FROM told
 """  # noqa: S608 (names of our own)
@@ -105,7 +107,9 @@ def _insert(workspace_id: int, rows: Sequence[Mapping[str, Any]]) -> list[tuple[
     is_alone = connection.vendor == "sqlite" and not connection.in_atomic_block
     with transaction.atomic() if is_alone else nullcontext(), connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            cursor.execute(_POSTGRES, [workspace_id, encode(rows)])
+            # Who tells of the same events in another order would wait for us while we wait for them.
+            takes_turns = sum(1 for row in rows if row["event_id"]) > 1
+            cursor.execute(_POSTGRES, [takes_turns, _TURN + workspace_id, workspace_id, encode(rows)])
             return [row[:4] for row in cursor.fetchall()]
         now = datetime.now(UTC)
         adapted = [_for_sqlite(row, now) for row in rows]

@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from agents.models import Event
 from agents.services.errors import InvalidInput
 from agents.services.events import MAX_AT_ONCE, MAX_DATA, NewEvent, emit_event, emit_events
+from tests.driving import wait_for
 from tests.factories import make_run, make_workspace
 
 pytestmark = pytest.mark.django_db
@@ -117,6 +118,33 @@ def test_two_who_tell_of_the_same_event_at_once_tell_of_one() -> None:
     assert len(told) == 20
     assert Event.objects.count() == 9
     assert sum(event.is_new for event in told) == 9
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_tells_of_the_same_events_in_another_order_waits_for_its_turn_and_not_for_a_row() -> None:
+    if connection.vendor == "sqlite":
+        # One writes at a time there.
+        return
+    workspace, told = make_workspace(), []
+    here, there = ([NewEvent(name="a", source="s", event_id=id) for id in ids] for ids in ("12", "21"))
+
+    def tell() -> None:
+        try:
+            with transaction.atomic():
+                told.extend(emit_events(workspace, there))
+        finally:
+            connection.close()
+
+    other = Thread(target=tell)
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory'"
+    with transaction.atomic(), connection.cursor() as cursor:
+        emit_events(workspace, here)
+        other.start()
+        wait_for(lambda: cursor.execute(waiting) and cursor.fetchone() != (0,), "the other to wait", 10)
+    other.join(10)
+    assert [event.event_id for event in told] == ["2", "1"]
+    assert not any(event.is_new for event in told)
+    assert Event.objects.count() == 2
 
 
 @pytest.mark.django_db(transaction=True)
