@@ -298,4 +298,5 @@ def _deepen(events: Sequence[Event]) -> None:
         depths[run_id] = max(depths[run_id], depth + 1)
     for event, cause in caused.items():
         event.depth = depths[top.get(cause)]
-    Event.objects.bulk_update(caused, ("depth",))
+    if deep := [event for event in caused if event.depth]:
+        Event.objects.bulk_update(deep, ("depth",))
