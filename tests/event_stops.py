@@ -1,6 +1,7 @@
 """Stops on the way from an event to its run, and workflows for them: loaded as WORKFLOW_MODULES by the product alone.
 
-- `accepting`, `accepted`: before and after the commit of who tells of the event, in whatever process.
+- `accepting`, `accepted`: before and after the commit of who tells of the event, in whatever process. The statement
+  that writes it may be a transaction of its own: the stop before the commit is before the statement.
 - `emitting`, `emitted`: the same for an event that a run tells of, in its worker's journal.
 - `told`: the runs that wait for it were told.
 - `met`: it has met a subscription, and its place in a line is taken.
@@ -20,7 +21,7 @@ from django.db import transaction
 
 from agents.engine import Context, workflow
 from agents.engine.journal.store import Store
-from agents.services import dispatching, events, launching, listening
+from agents.services import dispatching, event_rows, events, launching, listening
 from agents.triggers import outbox
 from tests.stops import around, hold
 from tests.workflows import witness
@@ -61,8 +62,17 @@ def names_of(told: Iterable[Any]) -> list[str]:
 
 def _after_emit(result: Any, *_: Any) -> None:
     names = names_of(result)
-    hold("accepting", names)
     transaction.on_commit(lambda: hold("accepted", names))
+
+
+def _hold_before_insert() -> None:
+    name, insert = "insert_new", event_rows.insert_new
+
+    def held(workspace_id: int, rows: Any) -> Any:
+        hold("accepting", names_of(row.event for row in rows))
+        return insert(workspace_id, rows)
+
+    setattr(events, name, held)
 
 
 def _after_enqueue(_result: Any, told: Any, **_: Any) -> None:
@@ -85,6 +95,7 @@ def _install() -> None:
     # Each event in a transaction of its own: two of one transaction can't both be where its worker is killed.
     dispatching.AT_ONCE = 1
     around(events, "emit_events", _after_emit)
+    _hold_before_insert()
     around(dispatching, "tell_listeners", lambda _result, _workspace, told: hold("told", names_of(told)))
     around(dispatching, "enqueue_deliveries", _after_enqueue)
     around(dispatching, "_launch_apart", lambda _result, event, *_: hold("met", [event.name]))

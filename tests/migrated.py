@@ -15,7 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from django.db import connections
-from django.test.utils import setup_databases, teardown_databases
+from django.test.utils import setup_databases
 from psycopg import sql
 
 NOTE = "migrated.json"
@@ -48,7 +48,11 @@ def test_database(folder: Path, server: str) -> Iterator[None]:
             note.write(template)
             note.flush()
     yield
-    teardown_databases(databases, verbosity=0)
+    for connection, name, _ in databases:
+        # With force: a thread that a test left behind may still have it open.
+        connection.close()
+        drop_database(own)
+        connection.settings_dict["NAME"] = name
 
 
 def drop_migrated(folder: Path) -> None:
