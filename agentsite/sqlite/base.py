@@ -47,7 +47,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
         with _in_line(ends), self._without_patience():
             while True:
                 try:
-                    self.cursor().execute("BEGIN IMMEDIATE")
+                    # Closed at once: an error leaves garbage that holds the cursor, and whichever thread clears that
+                    # away has to wait for this connection. Had it the file meanwhile, each would wait for the other.
+                    with self.cursor() as cursor:
+                        cursor.execute("BEGIN IMMEDIATE")
                 except OperationalError as error:
                     if not _is_busy(error) or time.monotonic() > ends:
                         raise

@@ -21,9 +21,9 @@ agent = Agent.objects.create(workspace=Workspace.objects.get(slug="default"), na
 agent.current = AgentVersion.objects.create(agent=agent, number=1, workflow="chain")
 agent.save()
 """
-MANY = 60
+MANY = 40
 """Events that are told of one by one, and as many webhooks."""
-BATCHES, SIZE = 15, 40
+BATCHES, SIZE = 10, 40
 CLIENTS = 2
 """At each of the two web processes."""
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -101,3 +102,41 @@ def test_it_gives_up_in_the_end(path: Path) -> None:
             write_note(path, timeout=0.05)
         file.execute("ROLLBACK")
     write_note(path, timeout=0.05)
+
+
+def test_who_clears_away_garbage_waits_for_nobody_who_waits_for_the_file(path: Path) -> None:
+    """A cursor in the garbage would be taken from its connection, which is held while that waits in a statement."""
+    options = {"timeout": 0.1}
+    handler = ConnectionHandler({"default": {"ENGINE": "agentsite.sqlite", "NAME": str(path), "OPTIONS": options}})
+    is_waiting, refused = threading.Event(), []
+
+    def write() -> None:
+        connection = handler["default"]
+        with suppress(OperationalError):
+            connection.set_autocommit(False, force_begin_transaction_with_broken_autocommit=True)
+        connection.set_autocommit(True)
+        with closing(connection.cursor()) as cursor:
+            cursor.execute("PRAGMA busy_timeout=3000")
+            is_waiting.set()
+            try:
+                cursor.execute("INSERT INTO notes VALUES ('here')")
+            except OperationalError as error:
+                refused.append(error)
+        connection.close()
+
+    other = threading.Thread(target=write)
+    gc.disable()
+    try:
+        with closing(sqlite3.connect(path, isolation_level=None)) as file:
+            file.execute("BEGIN IMMEDIATE")
+            other.start()
+            assert is_waiting.wait(20)
+            # It is in its statement soon.
+            time.sleep(0.2)
+            gc.collect()
+            file.execute("COMMIT")
+        other.join(20)
+    finally:
+        gc.enable()
+    assert not refused
+    assert count_notes(path) == 1
