@@ -15,7 +15,7 @@ from agents.engine.driver import Driver
 from agents.engine.journal.opening import open_store
 from agents.engine.ports import Ports
 from agents.engine.worker_settings import WorkerSettings
-from agents.models import Run, RunEvent, Step
+from agents.models import Event, Match, Run, RunEvent, Step
 
 PATIENCE = 40.0
 QUICK: dict[str, Any] = {
@@ -128,6 +128,11 @@ def kinds(run_id: UUID) -> list[str]:
 def steps_of(run_id: UUID) -> dict[str, Step]:
     """Give the run's steps that stand, by key."""
     return {step.key: step for step in Step.objects.filter(run_id=run_id, superseded=False)}
+
+
+def log_of(event: Event) -> list[tuple[str, str, str]]:
+    """Give an event's delivery log: subscription, status, reason."""
+    return list(Match.objects.filter(event=event).order_by("name").values_list("name", "status", "reason"))
 
 
 def as_rival(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -92,8 +92,11 @@ def matches_of(event: Event) -> tuple[list[Match], int]:
 
 
 def near_misses_of(event: Event) -> list[NearMiss]:
-    """Say of today's subscriptions to the event's name why they did not take it: what they would say of it now."""
-    if event.to_run_id is not None:
+    """Say of today's subscriptions to the event's name why they did not take it: what they would say of it now.
+
+    Nothing before the event was dispatched: they may still take it.
+    """
+    if event.to_run_id is not None or event.dispatched_at is None:
         return []
     by_name = Subscription.objects.filter(workspace=event.workspace_id, pattern__in=patterns_of(event.name))
     without = by_name.exclude(matches__event=event).order_by("name")[:NEAR_MISSES]
@@ -105,7 +108,7 @@ def _why_not(subscription: Subscription, event: Event) -> str:
         return "it is paused"
     if subscription.filter is not None and (said := why_not(subscription.filter, event.data)):
         return said
-    return "it was not there yet, or not like this, when the event was dispatched" if event.dispatched_at else ""
+    return "it was not there yet, or not like this, when the event was dispatched"
 
 
 def replays_of(event: Event) -> list[Event]:

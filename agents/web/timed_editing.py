@@ -1,21 +1,55 @@
-"""What the editors of schedules and of watchers share: the times before anything is saved, and saving."""
+"""What the editors of schedules and of watchers share: their page, the times before anything is saved, and saving."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from agents.models import TimingKind
+from agents.models import Timed, TimingKind
 from agents.services.errors import InvalidInput
 from agents.services.timed import Times
-from agents.web.place import Place
+from agents.web.place import Place, render, render_part
 from agents.web.queries import agents_of
-from agents.web.timed import shown_times
+from agents.web.timed import shown_times, zone_names
 from agents.web.timed_forms import TimedForm
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Editor:
+    """The page on which a kind of timed rows is made and changed; `subject` is what its template calls the row."""
+
+    template: str
+    subject: str
+    times_of: Callable[..., Times]
+
+    def show(
+        self,
+        request: HttpRequest,
+        place: Place,
+        form: TimedForm,
+        row: Timed | None,
+        *,
+        status: int = 200,
+        preview: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show the form of a row, or of one that is to be made."""
+        context = {"form": form, self.subject: row, "zones": zone_names(), **(preview or {})}
+        response = render(request, place, self.template, context)
+        response.status_code = status
+        return response
+
+    def show_preview(self, request: HttpRequest, place: Place, form: TimedForm, row: Timed | None) -> HttpResponse:
+        """Show when it would be due: on the page that is open, or with the whole form where no script asks for it."""
+        preview = _preview_of(form, self.times_of)
+        if request.headers.get("HX-Target") == "preview":
+            return render_part(request, place, "web/timed/preview.html", preview)
+        return self.show(request, place, form, row, preview=preview)
 
 
 def is_preview(form: TimedForm) -> bool:
@@ -23,7 +57,7 @@ def is_preview(form: TimedForm) -> bool:
     return "preview" in form.data
 
 
-def preview_of(form: TimedForm, times_of: Callable[..., Times]) -> dict[str, Any]:
+def _preview_of(form: TimedForm, times_of: Callable[..., Times]) -> dict[str, Any]:
     """Give what a page says about when it would be due; what is wrong with it stands in the form, too."""
     times: Times | None = None
     if form.keep_timing_errors():

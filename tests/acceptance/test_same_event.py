@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -42,7 +43,7 @@ def test_the_same_event_at_two_web_processes_starts_one_run(instance: Instance, 
         urls.append(instance.url)
     # While events come they are dispatched, by two.
     world.start_workers()
-    with instance.client(token) as api:
+    with instance.client(token) as api, closing(Many(urls, token)) as many:
         orders = {
             "name": "orders",
             "pattern": "order.*",
@@ -54,7 +55,6 @@ def test_the_same_event_at_two_web_processes_starts_one_run(instance: Instance, 
         made = api.post("webhooks/sources", json=source)
         assert made.status_code == 201, made.text
         hook = httpx.URL(made.json()["url"]).path
-        many = Many(urls, token)
         for number in range(MANY):
             assert told_once(many.post("/api/v1/events", {"name": "order.paid", "source": "shop", "id": f"e{number}"}))
             # A webhook's answer says the same each time.
@@ -74,7 +74,6 @@ def test_the_same_event_at_two_web_processes_starts_one_run(instance: Instance, 
         assert world.rows("SELECT count(*) FROM agents_run") == [(events,)]
         told = "SELECT count(*), count(DISTINCT event_id), count(dispatched_at) FROM agents_event WHERE name LIKE ?"
         assert world.rows(told, "order.%") == [(events, events, events)]
-    many.close()
 
 
 class Many:

@@ -12,10 +12,11 @@ from django.views.decorators.http import require_http_methods
 
 from agents.models import Role, Watcher, WatcherKind
 from agents.services import watchers as services
-from agents.web.place import Place, in_workspace, render, render_part
-from agents.web.timed import zone_names
-from agents.web.timed_editing import agents_for, is_preview, preview_of, take
+from agents.web.place import Place, in_workspace, render
+from agents.web.timed_editing import Editor, agents_for, is_preview, take
 from agents.web.timed_forms import WatcherForm
+
+EDITOR = Editor("web/watchers/editor.html", "watcher", services.times_of)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -28,10 +29,10 @@ def new(request: HttpRequest, place: Place) -> HttpResponse:
             raise BadRequest("There is no such kind of watchers.")
         return render(request, place, "web/watchers/kinds.html", {"places": services.places_of(place.workspace)})
     if request.method != "POST":
-        return _show(request, place, WatcherForm(kind=kind, **_around(place)), None)
+        return EDITOR.show(request, place, WatcherForm(kind=kind, **_around(place)), None)
     form = WatcherForm(request.POST, kind=kind, **_around(place))
     if is_preview(form):
-        return _preview(request, place, form, None)
+        return EDITOR.show_preview(request, place, form, None)
 
     def create() -> Watcher:
         return services.create_watcher(place.workspace, form.cleaned_data["name"], form.wanted, by=place.user)
@@ -39,7 +40,7 @@ def new(request: HttpRequest, place: Place) -> HttpResponse:
     if made := take(form, create):
         messages.success(request, f"The watcher “{made.name}” is made. It looks at once, to know what is there.")
         return redirect("web:watcher", place.slug, made.name)
-    return _show(request, place, form, None, status=422)
+    return EDITOR.show(request, place, form, None, status=422)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -48,39 +49,16 @@ def edit(request: HttpRequest, place: Place, name: str) -> HttpResponse:
     """Change a watcher. It keeps its kind."""
     found = services.get_watcher(place.workspace, name)
     if request.method != "POST":
-        return _show(request, place, WatcherForm.of(found, **_around(place)), found)
+        return EDITOR.show(request, place, WatcherForm.of(found, **_around(place)), found)
     form = WatcherForm(request.POST, kind=found.kind, row=found, **_around(place))
     if is_preview(form):
-        return _preview(request, place, form, found)
+        return EDITOR.show_preview(request, place, form, found)
     if take(form, lambda: services.change_watcher(found, form.wanted, by=place.user)):
         messages.success(request, f"The watcher “{name}” is changed.")
         return redirect("web:watcher", place.slug, name)
-    return _show(request, place, form, found, status=422)
+    return EDITOR.show(request, place, form, found, status=422)
 
 
 def _around(place: Place) -> dict[str, Any]:
     """Give what there is to choose from."""
     return {"agents": agents_for(place), "places": services.places_of(place.workspace)}
-
-
-def _preview(request: HttpRequest, place: Place, form: WatcherForm, found: Watcher | None) -> HttpResponse:
-    preview = preview_of(form, services.times_of)
-    if request.headers.get("HX-Target") == "preview":
-        return render_part(request, place, "web/timed/preview.html", preview)
-    return _show(request, place, form, found, preview=preview)
-
-
-def _show(
-    request: HttpRequest,
-    place: Place,
-    form: WatcherForm,
-    found: Watcher | None,
-    *,
-    status: int = 200,
-    preview: dict[str, Any] | None = None,
-) -> HttpResponse:
-    context: dict[str, Any] = {"form": form, "watcher": found, "zones": zone_names(), **(preview or {})}
-    context["kind"] = form.of_kind
-    response = render(request, place, "web/watchers/editor.html", context)
-    response.status_code = status
-    return response

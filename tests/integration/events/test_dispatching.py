@@ -26,18 +26,13 @@ from agents.services import event_log, launching
 from agents.services.dispatching import Dispatcher
 from agents.services.events import NewEvent, emit_event, emit_events, send_signal
 from agents.services.lines import LOCK_CLASS
-from tests.driving import as_rival
+from tests.driving import as_rival, log_of
 from tests.factories import make_run, make_workspace
 
 pytestmark = pytest.mark.django_db
 
 Subscribe = Callable[..., Subscription]
 Dispatch = Callable[[], Round]
-
-
-def log_of(event: Event) -> list[tuple[str, str, str]]:
-    """Give the delivery log: subscription, status, reason."""
-    return list(Match.objects.filter(event=event).order_by("name").values_list("name", "status", "reason"))
 
 
 def test_an_event_starts_the_agents_of_the_subscriptions_that_it_fits(

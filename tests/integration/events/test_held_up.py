@@ -27,17 +27,13 @@ from agents.services.events import NewEvent, emit_event, emit_events
 from agents.services.lines import skip_left_behind
 from agents.services.subscriptions import Wanted, change_subscription
 from agents.triggers import inputs, outbox
+from tests.driving import log_of
 from tests.factories import make_agent, make_run, make_webhooks, make_workspace
 
 pytestmark = pytest.mark.django_db
 
 Subscribe = Callable[..., Subscription]
 Dispatch = Callable[[], Round]
-
-
-def log_of(event: Event) -> list[tuple[str, str, str]]:
-    """Give the delivery log: subscription, status, reason."""
-    return list(Match.objects.filter(event=event).order_by("name").values_list("name", "status", "reason"))
 
 
 def test_that_no_run_can_be_started_is_noted_and_harms_no_other(

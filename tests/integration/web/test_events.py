@@ -13,6 +13,7 @@ from django.test import Client
 from django.utils import timezone
 
 from tests.integration.web.conftest import As
+from tests.pages import text_of
 
 if TYPE_CHECKING:
     from agents.models import Event, Workspace
@@ -38,10 +39,6 @@ def tell(workspace: Workspace, name: str, data: Any = None, **more: Any) -> Even
     from agents.services.events import emit_event
 
     return emit_event(workspace, name, data, **more)
-
-
-def text_of(response: Any) -> str:
-    return str(response.content.decode())
 
 
 def shown(client: Client, query: str = "") -> list[str]:
@@ -162,13 +159,18 @@ def test_who_is_subscribed_but_took_nothing_says_why(
     create_subscription(workspace, "elsewhere", Wanted(pattern="parcel.*", agent="packer"), by=None)
     Subscription.objects.filter(name="paused").update(state="paused")
     event = tell(workspace, "order.paid", {"kg": 1})
+    api = make_client(make_token(workspace, make_user(workspace)))
+    # They may still take it.
+    assert api.get(f"/api/v1/events/{event.pk}").json()["near_misses"] == []
+    assert "the data has no data.kg" not in text_of(as_("viewer").get(f"{PAGES}{event.pk}/"))
     dispatch()
-    page = text_of(as_("viewer").get(f"{PAGES}{event.pk}/"))
-    assert "the data has no data.kg" in page
-    told = make_client(make_token(workspace, make_user(workspace))).get(f"/api/v1/events/{event.pk}").json()
+    create_subscription(workspace, "late", Wanted(pattern="order.paid", agent="packer"), by=None)
+    assert "the data has no data.kg" in text_of(as_("viewer").get(f"{PAGES}{event.pk}/"))
+    told = api.get(f"/api/v1/events/{event.pk}").json()
     reasons = {miss["subscription"]: miss["reason"] for miss in told["near_misses"]}
     assert reasons == {
         "heavy": "kg is 1: gt 1 does not hold",
+        "late": "it was not there yet, or not like this, when the event was dispatched",
         "misled": "the data has no data.kg",
         "paused": "it is paused",
     }

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from django.utils import timezone
+
+from tests.pages import main_of, text_of
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -44,14 +46,6 @@ def admin(as_: As) -> Client:
     client = as_("admin")
     client.cookies["tz"] = "Europe/Berlin"
     return client
-
-
-def text_of(response: Any) -> str:
-    return str(response.content.decode())
-
-
-def main_of(response: Any) -> str:
-    return text_of(response).split('id="main"')[1].split("</main>")[0]
 
 
 def made(admin: Client, **changes: str) -> Schedule:

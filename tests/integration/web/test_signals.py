@@ -12,6 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from tests.integration.web.conftest import As
+from tests.pages import text_of
 
 if TYPE_CHECKING:
     from agents.models import Run, Workspace
@@ -49,10 +50,6 @@ def wait_for(run: Run, pattern: str, match: Any = None, until: Any = None, **mor
 
 def address(run: Run) -> str:
     return f"/w/team/runs/{run.pk}/"
-
-
-def text_of(response: Any) -> str:
-    return str(response.content.decode())
 
 
 def hidden(page: str) -> dict[str, str]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from django.test import override_settings
 from django.utils import timezone
 
 from agents.triggers.looks.base import Change, Look
+from tests.pages import main_of, text_of
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -43,14 +44,6 @@ def workspace(db: None) -> Workspace:
 @pytest.fixture
 def admin(as_: As) -> Client:
     return as_("admin")
-
-
-def text_of(response: Any) -> str:
-    return str(response.content.decode())
-
-
-def main_of(response: Any) -> str:
-    return text_of(response).split('id="main"')[1].split("</main>")[0]
 
 
 def made(admin: Client, **changes: str) -> Watcher:
