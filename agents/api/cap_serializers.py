@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from agents.api.serializers import BudgetForm
+from agents.api.run_serializers import BudgetForm
 from agents.services.run_caps import MOST_RUNNING
 
 

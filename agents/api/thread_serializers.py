@@ -6,7 +6,8 @@ from typing import Any
 
 from rest_framework import serializers
 
-from agents.api.serializers import AnyJSON, Moment, RunOut, StrictSerializer
+from agents.api.run_serializers import RunOut
+from agents.api.serializers import AnyJSON, Moment, StrictSerializer
 from agents.models import BusyPolicy
 from agents.services.threads import MAX_TEXT, MAX_TITLE
 

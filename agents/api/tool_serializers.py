@@ -6,7 +6,8 @@ from typing import Any
 
 from rest_framework import serializers
 
-from agents.api.serializers import AnyJSON, Moment, RunOut, StrictSerializer
+from agents.api.run_serializers import RunOut
+from agents.api.serializers import AnyJSON, Moment, StrictSerializer
 from agents.services.limits import MAX_NOTE, MOST
 from tools.declared import in_words, limit_names
 from tools.models import Limit, Unit

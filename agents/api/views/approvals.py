@@ -9,9 +9,15 @@ from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from agents.api.approval_serializers import (
+    ApprovalDecision,
+    ApprovalOut,
+    ApprovalPage,
+    ApprovalPolicyForm,
+    ApprovalQuery,
+)
 from agents.api.authentication import TokenReadsOrManages
 from agents.api.pagination import newest
-from agents.api.serializers import ApprovalDecision, ApprovalOut, ApprovalPage, ApprovalPolicyForm, ApprovalQuery
 from agents.api.views.base import ApiView
 from agents.models import Approval, ApprovalStatus, Workspace
 from agents.services import approvals as services

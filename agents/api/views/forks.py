@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from agents.api.fork_serializers import ForkQuery, NewFork, PreviewOut
 from agents.api.parsing import MEBIBYTE
-from agents.api.serializers import RunOut
+from agents.api.run_serializers import RunOut
 from agents.api.views.base import ApiView
 from agents.api.views.runs import KEY_HEADER, accepted, find_run, idempotency_key
 from agents.services import forks, previews

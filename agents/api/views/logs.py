@@ -18,7 +18,7 @@ from rest_framework.response import Response
 
 from agents.api.pagination import next_address, read_limit, read_number
 from agents.api.parsing import JSONRenderer
-from agents.api.serializers import EventPage, StepOut, StepPage
+from agents.api.run_serializers import EventPage, StepOut, StepPage
 from agents.api.views.base import ApiView
 from agents.api.views.runs import find_run
 from agents.live.access import TokenPass

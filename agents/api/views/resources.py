@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from agents.api.pagination import newest, read_limit
 from agents.api.parsing import MEBIBYTE
-from agents.api.serializers import (
+from agents.api.resource_serializers import (
     DocumentFull,
     DocumentOut,
     DocumentPage,

@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agents.api.pagination import newest
-from agents.api.serializers import Decision, NewRun, RunOut, RunPage, RunQuery, run_address, show_run
+from agents.api.run_serializers import Decision, NewRun, RunOut, RunPage, RunQuery, run_address, show_run
 from agents.api.tool_serializers import RunFull, WaitOut
 from agents.api.tree_serializers import TreeOut
 from agents.api.views.base import ApiView
