@@ -1,4 +1,4 @@
-"""What others do to a run that they don't hold: tell it something, cancel, pause, resume and retry it.
+"""What others do to a run that they don't hold: tell it something, cancel, pause and resume it (retry: retrying.py).
 
 While a run has a worker, only a flag, a message and a wake are written, and the worker carries it out. A run without a
 worker is moved here, under the lock of its row. Each function is one short transaction of Django's ORM.
@@ -7,30 +7,24 @@ worker is moved here, under the lock of its row. Each function is one short tran
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Q, QuerySet
 
 from agents.engine.canonical import JSON, decode, encode, recorded
-from agents.engine.caps import Caps
 from agents.engine.database_clock import database_now
 from agents.engine.interest import tell_of_end
 from agents.engine.journal.store import child_outcome
-from agents.engine.journal.transitions import concerns, is_due, met
+from agents.engine.journal.transitions import is_due, met
 from agents.engine.notify import announce
 from agents.engine.ranking import next_rank
-from agents.engine.records import ON_CANCEL, STARTING_RUNS, WaitRecord
+from agents.engine.records import ON_CANCEL, WaitRecord
 from agents.engine.registry import cancel_handler
-from agents.engine.scope import is_superseded_with
-from agents.engine.turns import ITS_TURN, is_turn_of_another
-from agents.engine.windows import window_runs
+from agents.engine.turns import ITS_TURN
 from agents.models import ENDED, Inbox, ProcessCall, Run, RunEvent, RunStatus, Step, StepStatus, Wait, WaitKind, Wanted
 
-RETRIED = (RunStatus.FAILED, RunStatus.CANCELLED)
-"""What a run is that can be retried."""
 NOT_BEFORE = "not_before"
 """Name of the timer of a run that was accepted for later."""
 
@@ -42,7 +36,7 @@ class CannotDo(Exception):
 def tell(run_id: UUID, name: str, data: JSON, *, token: str = "") -> bool:
     """Send a run a message for one of its steps; a token that came before changes nothing. False if it has ended."""
     with transaction.atomic():
-        run = _lock(run_id)
+        run = lock(run_id)
         if run.status in ENDED:
             return False
         _, is_new = Inbox.objects.get_or_create(
@@ -63,7 +57,7 @@ def cancel(run_id: UUID, *, by: str) -> bool:
 def cancel_alone(run_id: UUID, *, by: str) -> bool:
     """Cancel a run; whoever calls this sees to those below it. False if it had ended already."""
     with transaction.atomic():
-        return _cancel_one(_lock(run_id), by)
+        return _cancel_one(lock(run_id), by)
 
 
 def cancel_below(run_id: UUID, *, by: str) -> None:
@@ -85,7 +79,7 @@ def cancel_below(run_id: UUID, *, by: str) -> None:
             continue
         for child in children:
             with transaction.atomic():
-                _cancel_one(_lock(child), by)
+                _cancel_one(lock(child), by)
 
 
 def cancel_left_over() -> int:
@@ -110,7 +104,7 @@ def cancel_left_over() -> int:
 def pause(run_id: UUID, *, by: str) -> None:
     """Let a run start no more steps until it is resumed; raises CannotDo for an ended or paused one."""
     with transaction.atomic():
-        run = _lock(run_id)
+        run = lock(run_id)
         if run.status in ENDED:
             raise CannotDo(f"The run has {run.status}; only a run that goes on can be paused.")
         if _is_paused(run) or run.wanted == Wanted.PAUSE:
@@ -129,7 +123,7 @@ def pause(run_id: UUID, *, by: str) -> None:
 def resume(run_id: UUID, *, by: str) -> None:
     """Let a paused run go on; raises CannotDo for one that is not paused."""
     with transaction.atomic():
-        run = _lock(run_id)
+        run = lock(run_id)
         if run.status == RunStatus.RUNNING and run.wanted == Wanted.PAUSE:
             run.wanted = Wanted.NONE
             run.wakes += 1
@@ -145,87 +139,6 @@ def resume(run_id: UUID, *, by: str) -> None:
             raise CannotDo(f"The run is {run.status}, not paused.")
         log(run, "run_resumed", {"by": by})
         save(run)
-
-
-def retry(run_id: UUID, *, by: str) -> list[str]:
-    """Let a failed or cancelled run go on from the step that failed; gives the keys of the steps set aside.
-
-    The failed step and all that started after its failure in its ancestor scopes are superseded, never deleted;
-    sibling branches keep their records.
-    """
-    with transaction.atomic():
-        run = _lock(run_id)
-        if run.status not in RETRIED:
-            raise CannotDo(f"The run is {run.status}; only a failed or cancelled run can be retried.")
-        if is_turn_of_another(run.pk):
-            raise CannotDo("Another message of its thread is at work or waits for its turn.")
-        if run.parent_id is not None and run.parent_key != ON_CANCEL:
-            _take_end_back(run, run.parent_id)
-        keys = superseded_by_retry(run)
-        Step.objects.filter(run_id=run.id, key__in=keys, superseded=False).update(superseded=True)
-        run.status, run.reason, run.error, run.finished_at, run.wanted = RunStatus.QUEUED, "retried", None, None, ""
-        run.suspect, run.crashes = False, 0
-        run.deadline_at = _new_deadline(run)
-        log(run, "run_retried", {"by": by, "superseded": keys})
-        save(run)
-    return keys
-
-
-def _new_deadline(run: Run) -> datetime | None:
-    """Give a retried run its time anew; below another run, what is left of that one's."""
-    if run.parent_id is not None:
-        return Run.objects.values_list("deadline_at", flat=True).get(pk=run.parent_id)
-    seconds = Caps.of(run.budget).seconds
-    return None if seconds is None else database_now() + timedelta(seconds=seconds)
-
-
-def _take_end_back(run: Run, parent_id: UUID) -> None:
-    """Take back what a sub-run's end told its parent, if nobody can have read it yet; raises CannotDo."""
-    parent = Run.objects.select_for_update(no_key=True).filter(pk=parent_id).first()
-    is_free = parent is not None and parent.status in (RunStatus.QUEUED, RunStatus.WAITING)
-    told = Inbox.objects.filter(run_id=parent_id, token=str(run.id), consumed_at=None)
-    if parent is None or not is_free or parent.wanted == Wanted.CANCEL or not told.delete()[0]:
-        raise CannotDo("The run it belongs to has learned of its end; retry that one.")
-    for wait in Wait.objects.filter(run_id=parent.id):
-        if concerns(wait_record(wait), run.parent_key):
-            Wait.objects.filter(pk=wait.pk).update(needed=F("needed") + 1)
-
-
-def superseded_by_retry(run: Run) -> list[str]:
-    """Give the keys of the steps that a retry of this run would execute anew although they have a record."""
-    steps = list(
-        Step.objects.filter(run_id=run.id, superseded=False).only("key", "kind", "status", "started_at", "finished_at")
-    )
-    cancelled = cancelled_calls(run)
-    failed_key = (run.error or {}).get("step", "") if isinstance(run.error, dict) else ""
-    failed = next((step for step in steps if step.key == failed_key), None)
-    # What a person refused is asked about again.
-    is_failure = failed is not None and (failed.status == StepStatus.FAILED or failed.kind in ("approve", "ask"))
-    if failed is None or not is_failure or failed.finished_at is None:
-        return sorted(cancelled)
-    ended = failed.finished_at
-    return [
-        step.key
-        for step in steps
-        if step.key == failed.key
-        or step.key in cancelled
-        or (step.started_at > ended and is_superseded_with(step.key, failed.key))
-    ]
-
-
-def cancelled_calls(run: Run) -> set[str]:
-    """Give the keys of open calls whose sub-run was cancelled along with this run: they are called anew."""
-    steps = Step.objects.filter(run_id=run.id, kind__in=STARTING_RUNS, superseded=False)
-    open_steps = steps.exclude(status__in=(StepStatus.SUCCEEDED, StepStatus.FAILED))
-    # Also those that are still stopping: they will be cancelled.
-    below = Run.objects.filter(Q(status=RunStatus.CANCELLED) | Q(wanted=Wanted.CANCEL), parent_id=run.id)
-    cancelled = dict(below.values_list("pk", "parent_key"))
-    called = set(cancelled.values())
-    return {
-        key
-        for key, kind, input in open_steps.values_list("key", "kind", "input")
-        if (key in called if kind == "call" else not cancelled.keys().isdisjoint(window_runs(input or {})))
-    }
 
 
 def _cancel_one(run: Run, by: str) -> bool:
@@ -353,7 +266,8 @@ def wait_record(wait: Wait) -> WaitRecord:
     )
 
 
-def _lock(run_id: UUID) -> Run:
+def lock(run_id: UUID) -> Run:
+    """Lock the row of a run until the transaction ends, and read it."""
     return Run.objects.select_for_update(no_key=True).get(pk=run_id)
 
 
@@ -395,7 +309,7 @@ def log(run: Run, kind: str, data: JSON) -> None:
 
 
 def save(run: Run) -> None:
-    """Write what this module changes of a run, and tell who listens."""
+    """Write what people, and those who act for them, change of a run; tell who listens."""
     fields = ("status", "reason", "wanted", "wakes", "last_event", "error", "finished_at", "suspect", "crashes")
     run.save(update_fields=(*fields, "worker", "epoch", "deadline_at"))
     announce(queue=True, live=True)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from agents.engine import control, forking
+from agents.engine import forking, retrying
 from agents.engine.records import STARTING_RUNS
 from agents.engine.windows import window_runs
 from agents.models import Run, Step, StepStatus
@@ -74,9 +74,9 @@ def preview_division(run: Run, division: forking.Division, edited: Step | None) 
 
 def preview_retry(run: Run) -> Preview:
     """Say what a retry would do; raises Conflict for a run that can't be retried."""
-    if run.status not in control.RETRIED:
+    if run.status not in retrying.RETRIED:
         raise Conflict(f"The run is {run.status}; only a failed or cancelled run can be retried.")
-    return _go_on(run, set(control.superseded_by_retry(run)))
+    return _go_on(run, set(retrying.superseded_by_retry(run)))
 
 
 def preview_resume(run: Run) -> Preview:

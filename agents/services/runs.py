@@ -10,7 +10,7 @@ from typing import Literal
 from django.contrib.auth.models import AnonymousUser
 from django.db import IntegrityError, OperationalError, connection, transaction
 
-from agents.engine import control, pausing
+from agents.engine import control, pausing, retrying
 from agents.engine.canonical import JSON, decode, digest, encode
 from agents.engine.caps import Caps
 from agents.engine.database_clock import database_now
@@ -169,7 +169,7 @@ def resume_run(run: Run, *, by: User | None) -> Run:
 def retry_run(run: Run, *, by: User | None) -> Run:
     """Let a failed or cancelled run go on from where it failed; recorded steps are not done again."""
     try:
-        control.retry(run.pk, by=name_of(by))
+        retrying.retry(run.pk, by=name_of(by))
     except control.CannotDo as error:
         raise Conflict(str(error)) from error
     run.refresh_from_db()

@@ -1,7 +1,7 @@
 """What others do to a run that they don't hold, one transaction each.
 
-The product does it by the ORM (control.py, reaping.py, queueing.py, waking.py); here it is written anew, by the same
-pure functions, and the tests on the real databases compare the two.
+The product does it by the ORM (control.py, retrying.py, reaping.py, queueing.py, waking.py); here it is written anew, by the
+same pure functions, and the tests on the real databases compare the two.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def resume(tables: Tables, index: int, *, is_early: bool = False) -> None:
 
 
 def can_retry(tables: Tables, index: int) -> bool:
-    """Whether control.retry accepts it: a sub-run only while its end is unread and its parent in nobody's hands."""
+    """Whether retrying.retry accepts it: a sub-run only while its end is unread and its parent in nobody's hands."""
     row = tables.rows[index]
     if row.status not in ("failed", "cancelled") or row.parent is None:
         return row.status in ("failed", "cancelled")
@@ -115,7 +115,7 @@ def can_retry(tables: Tables, index: int) -> bool:
 
 
 def retry(tables: Tables, index: int, aside: Collection[str] | None = None) -> None:
-    """control.retry: the failed step and what started after its failure is superseded, and calls of cancelled runs.
+    """retrying.retry: the failed step and what started after its failure is superseded, and calls of cancelled runs.
 
     `aside` has the keys of the former; none in the enumeration, where a failed step is the last. An interrupted safe
     step is simply done again.
@@ -139,7 +139,7 @@ def retry(tables: Tables, index: int, aside: Collection[str] | None = None) -> N
 
 
 def _take_end_back(tables: Tables, parent: int, key: str, token: str) -> None:
-    """control._take_end_back"""
+    """retrying._take_end_back"""
     row = tables.rows[parent]
     tables.rows[parent] = row._replace(
         inbox=tuple(message for message in row.inbox if message.token != token),
@@ -149,7 +149,7 @@ def _take_end_back(tables: Tables, parent: int, key: str, token: str) -> None:
 
 
 def _cancelled_calls(tables: Tables, index: int) -> set[str]:
-    """control.cancelled_calls"""
+    """retrying.cancelled_calls"""
     steps = dict(tables.rows[index].steps)
     children = [row for row in tables.rows if row.parent == index]
     cancelled = {row.parent_key for row in children if "cancel" in (row.wanted, row.status[:6])}

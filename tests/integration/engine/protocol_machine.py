@@ -11,7 +11,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from agents.engine import control, leases, reaping, suspects, waking
+from agents.engine import control, leases, reaping, retrying, suspects, waking
 from agents.engine.ranking import next_rank
 from agents.engine.records import Change, WaitRecord
 from agents.models import Run, RunEvent, Wait, Worker
@@ -314,7 +314,7 @@ class Protocol(RuleBasedStateMachine):
         index, _ = self.run_of(which)
         can = transactions.can_retry(Tables(self.stage.world.rows, (), Flaws()), index)
         aside = failed_and_later(run_id(index))
-        self.asks(control.retry, can, "retry", index, partial(transactions.retry, aside=aside))
+        self.asks(retrying.retry, can, "retry", index, partial(transactions.retry, aside=aside))
 
     def asks(
         self, ask: Callable[..., object], can: bool, what: str, index: int, act: Callable[[Tables, int], None]

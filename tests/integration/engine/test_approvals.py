@@ -17,7 +17,7 @@ import pytest
 from django.db import connections
 from django.utils import timezone
 
-from agents.engine import Context, control, workflow
+from agents.engine import Context, control, retrying, workflow
 from agents.engine.messages import ToolCall
 from agents.engine.ports import CallInfo, Need, ToolSpec
 from agents.models import Approval, Inbox, Role, Run, Step, Workspace
@@ -146,7 +146,7 @@ def test_what_nobody_decides_expires_and_a_retry_asks_again(
     assert Approval.objects.get().status == "expired"
     with pytest.raises(Conflict, match="Its time is over"):
         decide_approval(Approval.objects.get(), choice="answer", value="red", by=make_user(workspace))
-    control.retry(run.pk, by="tester")
+    retrying.retry(run.pk, by="tester")
     approval = waiting_approval()
     until(run.pk, "waiting")
     with pytest.raises(InvalidInput, match="'green' is not one of"):
@@ -174,7 +174,7 @@ def test_the_end_of_a_run_is_the_end_of_its_questions(
     # While it is over, the question's time passes; retried, the run finds that out.
     Approval.objects.update(expires_at=timezone.now())
     wait_for(lambda: Approval.objects.get().status == "expired", "its time to be over")
-    control.retry(run_id, by="tester")
+    retrying.retry(run_id, by="tester")
     assert until(run_id).output == "expired"
 
 

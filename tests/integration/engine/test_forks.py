@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from agents.engine import Context, Permanent, control, workflow
+from agents.engine import Context, Permanent, control, retrying, workflow
 from agents.engine.messages import Reply, ToolCall, ToolResult
 from agents.engine.ports import Need, ToolSpec
 from agents.models import Approval, Artifact, LargeOutcome, Run, RunEvent, Step
@@ -304,8 +304,8 @@ def test_a_retry_of_a_fork_keeps_its_beginning(driver: RunningDriver, queue: Que
     forked = fork(run_id, "work#0")
     until(forked.pk, "failed")
     fails[0] = False
-    control.retry(forked.pk, by="tester")
-    control.retry(run_id, by="tester")
+    retrying.retry(forked.pk, by="tester")
+    retrying.retry(run_id, by="tester")
     assert done(forked) == done(Run.objects.get(pk=run_id))
     assert Step.objects.filter(run_id=forked.pk, superseded=True).count() == 1
 

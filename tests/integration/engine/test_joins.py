@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from agents.engine import Context, Retry, control, workflow
+from agents.engine import Context, Retry, control, retrying, workflow
 from agents.models import Inbox, Run
 from agents.services.previews import preview_retry
 from tests.driving import RunningDriver, kinds, until, wait_for
@@ -47,7 +47,7 @@ def test_a_retry_does_only_the_sub_run_again_that_failed(driver: RunningDriver, 
     told = Counter(kinds(run_id))
     assert (told["run_started"], told["run_waiting"]) == (2, 1)
     is_broken = False
-    assert control.retry(run_id, by="tester") == ["gather#0/2/call:joined-child#0"]
+    assert retrying.retry(run_id, by="tester") == ["gather#0/2/call:joined-child#0"]
     run = until(run_id)
     assert run.output == [*(f"child {n}" for n in range(CHILDREN)), "after the join"]
     assert executed == {**{f"child {n}": 1 for n in range(CHILDREN)}, "child 2": 2, "after the join": 1}
@@ -136,6 +136,6 @@ def test_a_cancelled_map_is_retried_with_its_open_window(driver: RunningDriver, 
     is_held = False
     # Only what the open window started runs again, also those that had ended.
     assert preview_retry(Run.objects.get(pk=run_id)).sub_runs == 4
-    assert control.retry(run_id, by="tester") == ["each:mapped#0/window#1"]
+    assert retrying.retry(run_id, by="tester") == ["each:mapped#0/window#1"]
     assert until(run_id).output == [[0, 1, 2, 3], [4, 5, 6, 7]]
     assert Run.objects.filter(parent_id=run_id).count() == 12

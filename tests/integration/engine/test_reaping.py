@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from django.db import connection, transaction
 
-from agents.engine import Context, Retry, StepFailed, control, leases, reaping, suspects, workflow
+from agents.engine import Context, Retry, StepFailed, control, leases, reaping, retrying, suspects, workflow
 from agents.engine.journal import postgres_statements, sqlite_statements
 from agents.engine.marks import Marks, MarksFile, blocked_name, mark_of
 from agents.engine.scope import Scope, current_scope
@@ -96,7 +96,7 @@ def test_only_a_crash_while_alone_counts_and_the_third_ends_the_run(tmp_path: Pa
     (message,) = Inbox.objects.filter(run=parent)
     assert message.data["status"] == "failed"
     assert message.data["error"]["type"] == "Poison"
-    control.retry(run.pk, by="a person")
+    retrying.retry(run.pk, by="a person")
     assert state(run) == ("queued", False, 0)
 
 

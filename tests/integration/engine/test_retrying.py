@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from agents.engine import Context, control, workflow
+from agents.engine import Context, control, retrying, workflow
 from agents.models import Inbox, Run, Step, Wait, Workspace
 from tests.driving import RunningDriver, kinds, steps_of, until, wait_for
 from tests.factories import make_run, make_worker
@@ -35,7 +35,7 @@ def test_retries_the_failed_step_and_keeps_its_siblings(driver: RunningDriver, q
     assert (run.status, run.error["step"]) == ("failed", "gather#0/1/fails#0")
     before = list(world.done)
     world.fails = False
-    assert control.retry(run_id, by="tester") == ["gather#0/1/fails#0"]
+    assert retrying.retry(run_id, by="tester") == ["gather#0/1/fails#0"]
     run = until(run_id)
     assert run.output == ["after0", "fails", "after2", "last"]
     assert world.done == [*before, "fails", "last"]
@@ -44,7 +44,7 @@ def test_retries_the_failed_step_and_keeps_its_siblings(driver: RunningDriver, q
     told = kinds(run_id)
     assert told.index("run_failed") < told.index("run_retried") < told.index("run_succeeded")
     with pytest.raises(control.CannotDo):
-        control.retry(run_id, by="tester")
+        retrying.retry(run_id, by="tester")
 
 
 def test_retries_a_cancelled_run_and_calls_its_sub_run_anew(
@@ -67,7 +67,7 @@ def test_retries_a_cancelled_run_and_calls_its_sub_run_anew(
     wait_for(lambda: Run.objects.filter(parent_id=run_id, status="waiting").exists(), "the sub-run to sleep")
     control.cancel(run_id, by="tester")
     is_quick = True
-    control.retry(run_id, by="tester")
+    retrying.retry(run_id, by="tester")
     run = until(run_id)
     assert (run.status, run.output) == ("succeeded", "called")
     assert world.done == [1]
@@ -78,7 +78,7 @@ def test_a_retry_right_after_a_cancel_does_not_wait_for_what_is_still_stopping(w
     run = make_run(workspace, status="cancelled", epoch=1)
     Step.objects.create(run=run, key="call:x#0", kind="call", name="x", started_at=run.created_at, status="running")
     make_run(workspace, status="running", wanted="cancel", parent=run, parent_key="call:x#0")
-    control.retry(run.pk, by="tester")
+    retrying.retry(run.pk, by="tester")
     assert not steps_of(run.pk)
 
 
@@ -89,9 +89,9 @@ def test_a_sub_run_is_retried_only_while_its_end_is_unread(workspace: Workspace)
     told = Inbox.objects.create(run=parent, name=child.parent_key, token=str(child.pk), data={"status": "failed"})
     Run.objects.filter(pk=parent.pk).update(wanted="cancel", status="running", worker=make_worker())
     with pytest.raises(control.CannotDo, match="learned of its end"):
-        control.retry(child.pk, by="tester")
+        retrying.retry(child.pk, by="tester")
     Run.objects.filter(pk=parent.pk).update(wanted="", status="waiting", worker=None)
-    control.retry(child.pk, by="tester")
+    retrying.retry(child.pk, by="tester")
     child.refresh_from_db()
     assert child.status == "queued"
     # Its next end will be told, and counts once.
@@ -99,4 +99,4 @@ def test_a_sub_run_is_retried_only_while_its_end_is_unread(workspace: Workspace)
     assert Wait.objects.get(run=parent).needed == 2
     Run.objects.filter(pk=child.pk).update(status="failed", finished_at=child.created_at)
     with pytest.raises(control.CannotDo):
-        control.retry(child.pk, by="tester")
+        retrying.retry(child.pk, by="tester")

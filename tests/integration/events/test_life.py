@@ -13,7 +13,7 @@ import pytest
 from django.db import connection, connections, transaction
 from django.test import Client
 
-from agents.engine import Context, control, trees, verdicts, workflow
+from agents.engine import Context, control, retrying, trees, verdicts, workflow
 from agents.engine.beside import Round
 from agents.engine.happening_records import About
 from agents.engine.journal.opening import open_store
@@ -298,7 +298,7 @@ def test_a_run_that_is_retried_and_fails_again_is_told_of_again(
 
     subscribe(pattern="run.failed", state="paused")
     run = until(start_run(workspace=workspace, workflow="breaks", input=None).pk)
-    control.retry(run.pk, by="tester")
+    retrying.retry(run.pk, by="tester")
     wait_for(lambda: len(told("run.failed")) == 2)
 
 
