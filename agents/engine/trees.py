@@ -79,7 +79,7 @@ def end_overdue() -> None:
 
 def _end(run_id: UUID) -> int:
     with transaction.atomic():
-        run = Run.objects.select_for_update(no_key=True).get(pk=run_id)
+        run = control.lock(run_id)
         if run.status not in (RunStatus.QUEUED, RunStatus.WAITING) or run.deadline_at is None:
             return 0
         error = out_of_time(run.deadline_at)

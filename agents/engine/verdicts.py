@@ -24,7 +24,7 @@ def decide(approval: Approval, verdict: Verdict, data: dict[str, JSON], *, comme
     Raises CannotDo if the run has ended.
     """
     with transaction.atomic():
-        Run.objects.select_for_update(no_key=True).get(pk=approval.run_id)
+        control.lock(approval.run_id)
         now = database_now()
         is_open = Approval.objects.filter(pk=approval.pk, status=ApprovalStatus.OPEN, expires_at__gt=now)
         values = {"decision": data.get("value"), "comment": comment, "decided_at": now, "decided_by": by}
