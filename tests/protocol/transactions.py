@@ -1,7 +1,7 @@
 """What others do to a run that they don't hold, one transaction each.
 
-The product does it by the ORM (control.py, retrying.py, reaping.py, queueing.py, waking.py); here it is written anew, by the
-same pure functions, and the tests on the real databases compare the two.
+The product does it by the ORM (control.py, retrying.py, reaping.py, queueing.py, waking.py); here it is written anew,
+by the same pure functions, and the tests on the real databases compare the two.
 """
 
 from __future__ import annotations
