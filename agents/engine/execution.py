@@ -18,12 +18,14 @@ from agents.engine.branches import Branches
 from agents.engine.canonical import JSON, decode, encode
 from agents.engine.endings import cancelled, failed, parked, released, succeeded
 from agents.engine.errors import CapReached, LeaseLost, Sealed
+from agents.engine.gate import Gate
 from agents.engine.handover import token_of
 from agents.engine.host import Host
 from agents.engine.journal.store import Unwritable
 from agents.engine.marks import mark_of
 from agents.engine.metering import meter_of
 from agents.engine.origins import beginning_of
+from agents.engine.patience import Patience
 from agents.engine.permitting import tools_of
 from agents.engine.plans import OpenStep
 from agents.engine.ports import AgentConfig
@@ -46,8 +48,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-
-CLOCK_STEP = 0.001
 MICROSECOND = timedelta(microseconds=1)
 LOG_MESSAGE = "log"
 """Name of messages that are entries for the run's log: [kind, data]."""
@@ -72,18 +72,17 @@ class Execution:
         self.mark = mark_of(claimed.id)
         self.branches = Branches(self._went_idle, host.marks, self.mark)
         self.waiting = Waiting(self.branches, host.clock)
+        self._gate = Gate(self.branches)
         self.sealed = False
         self.seen_wakes = history.wakes if history else claimed.wakes
         self.known_wakes = self.seen_wakes
         self.wanted: str = history.wanted if history else claimed.wanted
-        self.hold: Literal["", "pause", "drain"] = ""
         self._entry: Entry | None = None
         self._lost = False
         self._has_news = False
         self._give_back_reason = ""
-        self._gates: list[asyncio.Future[None]] = []
         self._signal = asyncio.Event()
-        self._linger_until = 0.0
+        self._patience = Patience(self.waiting, host, self._signal)
         self._stopped: CapReached | None = None
         self._last_stamp = max((s.finished_at or s.started_at for s in self.steps.values()), default=claimed.created_at)
         self._main: asyncio.Task[Any] | None = None
@@ -151,9 +150,9 @@ class Execution:
 
     async def _rest(self) -> bool:
         """Nothing of the run is executing: park it, unless what it waits for will come soon."""
-        if self.hold == "drain" and self._gates and self.wanted != "pause":
+        if self._gate.hold == "drain" and self._gate.is_waited_at and self.wanted != "pause":
             return await self._leave(released(self, "worker stopped"))
-        if not self.hold and self._will_go_on_soon():
+        if not self._gate.hold and self._patience.is_left():
             return False
         return await self._park(self.waiting.records())
 
@@ -163,20 +162,8 @@ class Execution:
             waits.append(WaitRecord("paused"))
         return await self._leave(parked(self, waits))
 
-    def _will_go_on_soon(self) -> bool:
-        due = self.waiting.next_due()
-        if due is not None and due <= self.host.short_pause:
-            return True
-        if not (self.host.linger and self.waiting.expects_messages()):
-            return False
-        loop = asyncio.get_running_loop()
-        if not self._linger_until:
-            self._linger_until = loop.time() + self.host.linger
-            loop.call_at(self._linger_until, self._signal.set)
-        return loop.time() < self._linger_until - CLOCK_STEP
-
     def _went_idle(self) -> None:
-        self._linger_until = 0.0
+        self._patience.renew()
         self._signal.set()
 
     async def _leave(self, change: Change) -> bool:
@@ -281,7 +268,7 @@ class Execution:
 
     def drain(self) -> None:
         """Start no more steps; leave when those that run have ended."""
-        self.hold = "drain"
+        self._gate.hold = "drain"
         self._signal.set()
 
     def stop_at(self, cap: CapReached) -> None:
@@ -295,12 +282,7 @@ class Execution:
         self._signal.set()
 
     def _heed_wanted(self) -> None:
-        if self.hold != "drain":
-            self.hold = "pause" if self.wanted == "pause" else ""
-        if not self.hold:
-            gates, self._gates = self._gates, []
-            for gate in gates:
-                self.branches.resume(gate)
+        self._gate.heed(self.wanted)
         self._signal.set()
 
     async def read_inbox(self) -> None:
@@ -334,16 +316,14 @@ class Execution:
     @property
     def is_open(self) -> bool:
         """Whether new steps may start at once: there is no need to wait at the gate, or to ask what may be taken."""
-        return not (self.hold or self.sealed or self.wanted == "cancel" or self.meter is not None)
+        return not (self._gate.hold or self.sealed or self.wanted == "cancel" or self.meter is not None)
 
     async def gate(self) -> None:
         """Let nothing new start while the run is paused or its worker stops, or ever again once it is cancelled."""
         if self.sealed or self.wanted == "cancel":
             raise Sealed
-        while self.hold:
-            gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._gates.append(gate)
-            await self.branches.blocked(gate)
+        while self._gate.hold:
+            await self._gate.wait()
             if self.sealed:
                 raise Sealed
 

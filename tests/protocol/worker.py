@@ -55,13 +55,13 @@ def go_on(x: Exec, row: Row, program: tuple[Op, ...], flaws: Flaws) -> Turn:
 
 
 def _lingers(x: Exec, program: tuple[Op, ...]) -> bool:
-    """Execution._will_go_on_soon: what comes soon is waited for in memory; how soon is left open here"""
+    """Patience.is_left: what comes soon is waited for in memory; how soon is left open here"""
     op = _current(x, program)
     return op is not None and op.kind in ("join", "sleep") and not x.hold
 
 
 def notice(x: Exec, wakes: int, wanted: str) -> Exec:
-    """Execution.notice and Execution._heed_wanted"""
+    """Execution.notice and Gate.heed"""
     if wakes < x.known:
         return x
     x = x._replace(known=wakes)
@@ -202,7 +202,7 @@ def _goes_on(x: Exec, row: Row, program: tuple[Op, ...]) -> tuple[str, Exec]:
 
 
 def _held(x: Exec) -> Turn | None:
-    """Execution.gate"""
+    """Execution.gate, Gate.wait"""
     return ("is held before a step", x._replace(phase="gate")) if x.hold else None
 
 
