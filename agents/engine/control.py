@@ -16,8 +16,7 @@ from django.db.models import Q, QuerySet
 from agents.engine.canonical import JSON, decode, encode, recorded
 from agents.engine.database_clock import database_now
 from agents.engine.interest import tell_of_end
-from agents.engine.journal.store import child_outcome
-from agents.engine.journal.transitions import is_due, met
+from agents.engine.journal.transitions import child_outcome, is_due, met
 from agents.engine.notify import announce
 from agents.engine.ranking import next_rank
 from agents.engine.records import ON_CANCEL, WaitRecord

@@ -18,9 +18,8 @@ from typing import Self
 from uuid import UUID
 
 from agents.engine.call_records import CallsChange
-from agents.engine.canonical import encode
 from agents.engine.happening_records import EmittedRecord
-from agents.engine.journal.transitions import apply_change, has_ended, holds_lease, wake
+from agents.engine.journal.transitions import apply_change, child_message, has_ended, holds_lease, wake
 from agents.engine.life import Told, asked_of, events_of
 from agents.engine.outages import DATABASE_ERRORS, Outage, outage_of
 from agents.engine.records import (
@@ -385,23 +384,3 @@ def _emitted(writes: Writes, wanted: AbstractSet[Told], now: datetime) -> Iterat
         if wanted:
             for event in events_of(change, writes.rows[change.run_id], wanted, now):
                 yield change.workspace_id, change.run_id, event
-
-
-def child_message(change: Change) -> MessageRecord:
-    """Give what a finished sub-run tells its parent."""
-    assert change.parent_id is not None
-    assert isinstance(change.ending, Finish)
-    return MessageRecord(
-        run_id=change.parent_id,
-        name=change.parent_key,
-        token=str(change.run_id),
-        data=child_outcome(
-            change.ending.status, change.ending.output, change.ending.error, tainted=change.ending.tainted
-        ),
-    )
-
-
-def child_outcome(status: str, output: str | None, error: str | None, *, tainted: bool) -> str:
-    """Give the JSON text in which a sub-run's end is told to its parent."""
-    taint = ',"tainted":true' if tainted else ""
-    return f'{{"status":{encode(status)},"output":{output or "null"},"error":{error or "null"}{taint}}}'

@@ -1,4 +1,4 @@
-"""What a change does to a run's row: pure functions, the same for every database.
+"""What a change does to a run's row, and tells the run above it: pure functions, the same for every database.
 
 Rules 2, 10, 12 and 13 of the protocol live here: only the lease holder writes, a park is refused when somebody spoke
 meanwhile, the first terminal commit wins, a join wakes its parent once, a wake leaves a paused run paused.
@@ -10,12 +10,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
+from agents.engine.canonical import encode
 from agents.engine.records import (
     ENDED,
     ON_CANCEL,
     Change,
     Committed,
     Finish,
+    MessageRecord,
     Park,
     Release,
     RunRow,
@@ -117,3 +119,23 @@ def is_due(waits: Iterable[WaitRecord]) -> bool:
 
 def has_ended(row: RunRow) -> bool:
     return row.status in ENDED
+
+
+def child_message(change: Change) -> MessageRecord:
+    """Give what a finished sub-run tells its parent."""
+    assert change.parent_id is not None
+    assert isinstance(change.ending, Finish)
+    return MessageRecord(
+        run_id=change.parent_id,
+        name=change.parent_key,
+        token=str(change.run_id),
+        data=child_outcome(
+            change.ending.status, change.ending.output, change.ending.error, tainted=change.ending.tainted
+        ),
+    )
+
+
+def child_outcome(status: str, output: str | None, error: str | None, *, tainted: bool) -> str:
+    """Give the JSON text in which a sub-run's end is told to its parent."""
+    taint = ',"tainted":true' if tainted else ""
+    return f'{{"status":{encode(status)},"output":{output or "null"},"error":{error or "null"}{taint}}}'
