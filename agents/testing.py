@@ -142,8 +142,6 @@ class WorkflowTest:
         self._living: dict[UUID, Execution] = {}
         self._functions: dict[str, WorkflowFunction] = {}
         self._unheard: list[Happening] = []
-        self._listening: dict[tuple[UUID, str], Listening] = {}
-        self._told: set[tuple[UUID, str]] = set()
         self._crash_after = 0
         self._crash_when: Callable[[], bool] | None = None
 
@@ -247,25 +245,19 @@ class WorkflowTest:
         if row.status not in ENDED:
             row.wanted = "cancel"
 
-    async def listen(self, wanted: Listening) -> bool:
-        if (wanted.run_id, wanted.key) not in self._told:
-            self._listening[wanted.run_id, wanted.key] = wanted
+    async def look_back(self, wanted: Listening) -> bool:
         return any(self._offer(event, {wanted.run_id}) for event in self._unheard)
-
-    async def unlisten(self, wanted: Listening) -> None:
-        self._listening.pop((wanted.run_id, wanted.key), None)
 
     def _offer(self, event: Happening, runs: Collection[UUID]) -> bool:
         """Hand an event to the first wait of each of these runs that it fits; tells whether there was one."""
         fitting = [
             one
-            for one in self._listening.values()
+            for one in self.store.listening.values()
             if one.run_id in runs and fits(event.name, one.pattern) and matches(one.match or {}, event.data)
         ]
         told = {one.run_id: one for one in reversed(fitting) if told_token(event.id) not in self._tokens(one.run_id)}
         for one in told.values():
-            del self._listening[one.run_id, one.key]
-            self._told.add((one.run_id, one.key))
+            del self.store.listening[one.run_id, one.key]
             self.tell(one.run_id, told_name(one.key), asdict(event), token=told_token(event.id))
         return bool(told)
 

@@ -20,6 +20,7 @@ NAMES = (
     "scaling",
     "concurrency",
     "parked",
+    "waits",
     "memory",
     "latency",
     "accept",

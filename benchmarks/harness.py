@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,7 +70,11 @@ class Bench:
         """Queue one run as a request does."""
         return start_run(workspace=self.workspace, workflow=workflow, input=dict(input))
 
-    def queue_runs(self, workflow: str, count: int, **input: float) -> list[UUID]:
+    def queue_runs(self, workflow: str, count: int, **input: float | str) -> list[UUID]:
+        """Queue many runs of the same input."""
+        return self.queue_each(workflow, [dict(input) for _ in range(count)])
+
+    def queue_each(self, workflow: str, inputs: Sequence[Mapping[str, float | str]]) -> list[UUID]:
         """Queue many runs at once: in one transaction, ranked as one request after the other would rank them."""
         workspace = self.workspace
         now = database_now()
@@ -80,17 +84,17 @@ class Bench:
                 Run(
                     workspace=workspace,
                     workflow=workflow,
-                    input=dict(input),
+                    input=input,
                     rank=rank + index * RUN_COST_US,
                     created_at=now,
                     last_event=1,
                 )
-                for index in range(count)
+                for index, input in enumerate(inputs)
             ]
             Run.objects.bulk_create(runs, batch_size=500)
             events = [RunEvent(run=run, number=1, kind="run_queued", at=now, data={"by": "bench"}) for run in runs]
             RunEvent.objects.bulk_create(events, batch_size=500)
-            Workspace.objects.filter(pk=workspace.pk).update(queue_tag=F("queue_tag") + count * RUN_COST_US)
+            Workspace.objects.filter(pk=workspace.pk).update(queue_tag=F("queue_tag") + len(runs) * RUN_COST_US)
             announce(queue=True, live=True)
         return [run.id for run in runs]
 

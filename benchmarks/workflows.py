@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 from agents.engine import Context, workflow
 from agents.workflows.planning import Task, TeamPlan
@@ -63,6 +64,21 @@ async def parked(ctx: Context, input: object) -> None:
     """Wait to be told, then tell the time."""
     await ctx.wait_event("go")
     await ctx.step("stamp", tell_time)
+
+
+@workflow("bench_hears")
+async def hears(ctx: Context, input: dict[str, Any]) -> None:
+    """Wait for an event of a name, perhaps for that with a number."""
+    number = input.get("number")
+    await ctx.wait_event(input["name"], None if number is None else {"path": "number", "equals": number})
+
+
+@workflow("bench_hears_itself")
+async def hears_itself(ctx: Context, input: object) -> None:
+    """Tell of an event with a name of its own, then wait for it."""
+    name = f"bench.{ctx.uuid().hex}"
+    await ctx.emit_event(name)
+    await ctx.wait_event(name)
 
 
 @workflow("bench_sleeps")

@@ -19,6 +19,7 @@ from agents.models import (
     Artifact,
     AuthToken,
     Event,
+    Listener,
     Membership,
     Role,
     Run,
@@ -55,6 +56,12 @@ def make_token(workspace: Workspace, user: User | None = None, **overrides: Any)
     fields = {"scopes": [Scope.READ, Scope.WRITE], "workspace": workspace, **overrides}
     _, text = AuthToken.objects.create(user=user or make_user(workspace), **fields)
     return str(text)
+
+
+def make_listener(run: Run, key: str, pattern: str, match: Any = None) -> Listener:
+    """Make a wait for an event, as the journal registers it: it has not looked back yet."""
+    asked = {"workspace_id": run.workspace_id, "pattern": pattern, "filter": match}
+    return Listener.objects.create(run=run, key=key, **asked)
 
 
 def make_agent(workspace: Workspace, name: str = "", **overrides: Any) -> Agent:

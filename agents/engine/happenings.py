@@ -1,8 +1,8 @@
 """Events and runs: waiting for one, telling of one.
 
-An event is kept when it comes, whoever waits for it. A run that begins to wait is registered first and then looks back
-over what came since it was created, so that neither an event between two steps nor one at that very moment is missed.
-It comes as a message; each event is handed to a run once.
+An event is kept when it comes, whoever waits for it. A run that begins to wait is registered first, with the start of
+its step, and once that is committed looks back over what came since it was created: so neither an event between two
+steps nor one at that very moment is missed. It comes as a message; each event is handed to a run once.
 """
 
 from __future__ import annotations
@@ -102,7 +102,9 @@ async def _told(x: Execution, wanted: Listening, until: datetime | None) -> Mess
     name = told_name(wanted.key)
     if (early := x.waiting.early(name)) is not None:
         return early
-    if await x.host.listen(wanted):
+    x.change().listens.append(wanted)
+    await x.commit()
+    if await x.host.look_back(wanted):
         # What came before the wait lies in the inbox now.
         x.look_again()
     wait = WaitRecord("event", key=name, name=wanted.pattern[:MAX_WAIT_NAME], due_at=until)
@@ -110,9 +112,11 @@ async def _told(x: Execution, wanted: Listening, until: datetime | None) -> Mess
         raise Sealed
     message = await x.waiting.message_until(name, wait)
     if message is None:
-        # From here on nobody hands it an event; one may have come at the last moment.
-        await x.host.unlisten(wanted)
-        await x.read_inbox()
+        x.change().deaf.append(wanted.key)
+        await x.commit()
+        # From here on nobody hands it an event; one of the last moment has counted as a wake.
+        if x.known_wakes > x.seen_wakes:
+            await x.read_inbox()
         message = x.waiting.early(name)
     return message
 

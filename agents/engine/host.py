@@ -53,12 +53,8 @@ class Host(Protocol):
         """Cancel a sub-run that nobody waits for any more."""
         ...
 
-    async def listen(self, wanted: Listening) -> bool:
-        """Have the run told of an event that fits, also one that came before; True if it was told just now."""
-        ...
-
-    async def unlisten(self, wanted: Listening) -> None:
-        """Have the run told of no more events for this wait."""
+    async def look_back(self, wanted: Listening) -> bool:
+        """Have the run told of the first event that came before its wait stood in the tables; True if there was one."""
         ...
 
     async def is_called(self, token: UUID) -> bool:

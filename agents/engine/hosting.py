@@ -12,6 +12,7 @@ from uuid import UUID
 from agents.engine import control, process_calls
 from agents.engine.clock import Clock
 from agents.engine.directory import describe_agents, resolve_target
+from agents.engine.gathered import Gathered
 from agents.engine.happening_records import Listening
 from agents.engine.journal.journal import Journal
 from agents.engine.ledger import Ledger
@@ -52,6 +53,7 @@ class WorkerHost:
         self._threads = threads
         self._spawn = spawn
         self._slice_began = 0.0
+        self._looking_back = Gathered(self._look_back)
 
     async def load_messages(self, run_id: UUID) -> History:
         return await self._threads.read(self._threads.reader.messages, run_id)
@@ -73,11 +75,11 @@ class WorkerHost:
     def cancel_child(self, run_id: str) -> None:
         self._spawn(self._threads.chore(lambda: control.cancel(UUID(run_id), by="its parent")))
 
-    async def listen(self, wanted: Listening) -> bool:
-        return await self._threads.chore(self.ports.events.listen, wanted)
+    async def look_back(self, wanted: Listening) -> bool:
+        return await self._looking_back(wanted)
 
-    async def unlisten(self, wanted: Listening) -> None:
-        await self._threads.chore(self.ports.events.unlisten, wanted)
+    async def _look_back(self, wanted: Sequence[Listening]) -> Sequence[bool]:
+        return await self._threads.chore(self.ports.events.look_back, wanted)
 
     async def is_called(self, token: UUID) -> bool:
         return await self._threads.chore(process_calls.is_open, token)

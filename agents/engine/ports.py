@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -245,26 +245,19 @@ class ArtifactStore(Protocol):
 class EventPort(Protocol):
     """Where events are kept until the runs that wait for them are told. Called in a thread."""
 
-    def listen(self, wanted: Listening) -> bool:
-        """Register a wait; hand over the first event that came before and fits. True if there was one.
+    def look_back(self, wanted: Sequence[Listening]) -> Sequence[bool]:
+        """Hand each wait, which stands in the tables, the first event that came before and fits; tell where one did.
 
-        A wait that is registered, or was told already, stays as it is.
+        One that has looked back, was told already or is gone stays as it is.
         """
-        ...
-
-    def unlisten(self, wanted: Listening) -> None:
-        """Forget a wait: from the return on the run is not told of events for it."""
         ...
 
 
 class NoEvents:
     """Stands where nobody keeps events: none ever comes."""
 
-    def listen(self, wanted: Listening) -> bool:
-        return False
-
-    def unlisten(self, wanted: Listening) -> None:
-        """Nobody was listened to."""
+    def look_back(self, wanted: Sequence[Listening]) -> Sequence[bool]:
+        return [False] * len(wanted)
 
 
 CallMessage = Callable[[UUID, float], str]

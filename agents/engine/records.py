@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from uuid import UUID
 
 from agents.engine.call_records import CallsChange
-from agents.engine.happening_records import About, EmittedRecord
+from agents.engine.happening_records import About, EmittedRecord, Listening
 from agents.engine.trust_records import TrustChange
 
 Status = Literal["queued", "running", "waiting", "succeeded", "failed", "cancelled"]
@@ -267,7 +267,10 @@ Ending: TypeAlias = Park | Finish | Release
 
 @dataclass(slots=True)
 class Change:
-    """All that one batch writes about one run. `about` is there where events of the run's life may be told of."""
+    """All that one batch writes about one run. `about` is there where events of the run's life may be told of.
+
+    `listens` are waits for events that begin, `deaf` the keys of those that are over.
+    """
 
     run_id: UUID
     epoch: int
@@ -285,6 +288,8 @@ class Change:
     superseded: list[str] = field(default_factory=list)
     streamed: list[str] = field(default_factory=list)
     emitted: list[EmittedRecord] = field(default_factory=list)
+    listens: list[Listening] = field(default_factory=list)
+    deaf: list[str] = field(default_factory=list)
     trust: TrustChange | None = None
     calls: CallsChange | None = None
     about: About | None = None
@@ -294,7 +299,7 @@ class Change:
         """Take over what came later for the same run."""
         for key, step in newer.steps.items():
             self.steps[key] = step
-        for name in ("events", "children", "artifacts", "larges", "consumed", "superseded", "streamed", "emitted"):
+        for name in LISTS:
             getattr(self, name).extend(getattr(newer, name))
         if newer.trust is not None:
             self.trust = newer.trust.after(self.trust)
@@ -302,6 +307,13 @@ class Change:
             self.calls = newer.calls.after(self.calls)
         self.about = newer.about or self.about
         self.ending = newer.ending or self.ending
+
+
+LISTS = (
+    *("events", "children", "artifacts", "larges", "consumed", "superseded", "streamed", "emitted"),
+    *("listens", "deaf"),
+)
+"""Of a change, what a later one adds to."""
 
 
 @dataclass(slots=True)

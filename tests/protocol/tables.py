@@ -251,6 +251,9 @@ class Tables(BatchWriter):
     def write_calls(self, changes: Sequence[tuple[JournalChange, CallsChange]], now: datetime) -> None:
         """Nothing in the model has a process of its own."""
 
+    def write_listens(self, changes: Sequence[JournalChange]) -> None:
+        """Nothing in the model waits for events."""
+
     def wanted_events(self, asked: AbstractSet[Told]) -> Callable[[], AbstractSet[Told]]:
         return frozenset  # nobody in the model listens
 

@@ -13,7 +13,7 @@ from uuid import UUID
 from agents.engine.call_records import CallRecord, CallsChange
 from agents.engine.canonical import encode
 from agents.engine.caps import Amounts
-from agents.engine.happening_records import EmittedRecord
+from agents.engine.happening_records import EmittedRecord, Listening, told_name
 from agents.engine.journal.store import NewRun, Store
 from agents.engine.life import Told
 from agents.engine.records import (
@@ -67,6 +67,8 @@ class MemoryStore(Store):
         """The calls that wait for a process, by their tokens. Nobody here starts one: a test says what comes of it."""
         self.emitted: list[EmittedRecord] = []
         """The events that runs have told of. Nothing comes of them here."""
+        self.listening: dict[tuple[UUID, str], Listening] = {}
+        """The waits for events by run and key."""
         self._tag = 0
         self._message_id = 0
 
@@ -146,6 +148,15 @@ class MemoryStore(Store):
 
     def write_emitted(self, events: Sequence[tuple[int, UUID, EmittedRecord]]) -> None:
         self.emitted += [event for _, _, event in events]
+
+    def write_listens(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            unread = {message.name for message in self.runs[change.run_id].messages.values()}
+            for one in change.listens:
+                if told_name(one.key) not in unread:
+                    self.listening[one.run_id, one.key] = one
+            for key in change.deaf:
+                self.listening.pop((change.run_id, key), None)
 
     def wanted_events(self, asked: AbstractSet[Told]) -> Callable[[], AbstractSet[Told]]:
         return frozenset  # nobody listens

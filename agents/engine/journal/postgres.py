@@ -190,6 +190,12 @@ class PostgresStore(Store):
         rows = [(workspace_id, run_id, *event) for workspace_id, run_id, event in events]
         self.connection.execute(sql.INSERT_EMITTED, (_json(sql.EMITTED_COLUMNS, rows),))
 
+    def write_listens(self, changes: Sequence[Change]) -> None:
+        if new := [sql.columns_of_listening(one) for change in changes for one in change.listens]:
+            self.connection.execute(sql.LISTEN, (_json(sql.LISTENING, new),))
+        if over := [(change.run_id, key) for change in changes for key in change.deaf]:
+            self.connection.execute(sql.UNLISTEN, _columns(over))
+
     def wanted_events(self, asked: AbstractSet[Told]) -> Callable[[], AbstractSet[Told]]:
         # The lock was asked for by the statement that noted the batch: this one sees what was committed before it.
         found = self.connection.execute(sql.WANTED, (_json(sql.TOLD_COLUMNS, patterned(asked)),))

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from operator import attrgetter
 
+from agents.engine.canonical import encode
+from agents.engine.happening_records import Listening, told_name
+
 
 def _recordset(**columns: str) -> str:
     """Give the rows of one JSON parameter as a table `v` with these columns and types.
@@ -119,6 +122,14 @@ EMITTED_COLUMNS = {
     "tainted": "boolean",
     "event_id": "text",
 }
+LISTENING = {
+    "workspace_id": "bigint",
+    "run_id": "uuid",
+    "key": "text",
+    "pattern": "text",
+    "filter": "text",
+    "told": "text",
+}
 WAIT_COLUMNS = {
     "run_id": "uuid",
     "kind": "text",
@@ -176,6 +187,18 @@ UPDATE_STEPS = _update(
 )
 INSERT_EVENTS = _insert("agents_runevent", EVENT_COLUMNS)
 INSERT_EMITTED = _insert("agents_event", EMITTED_COLUMNS) + " ON CONFLICT DO NOTHING"
+LISTEN = f"""
+INSERT INTO agents_listener AS l (workspace_id, run_id, key, pattern, filter, has_looked_back)
+SELECT workspace_id, run_id, key, pattern, filter, FALSE FROM {_recordset(**LISTENING)}
+WHERE NOT EXISTS (
+ SELECT 1 FROM agents_inbox i WHERE i.run_id=v.run_id AND i.name=v.told AND i.consumed_at IS NULL)
+ON CONFLICT (run_id, key) DO UPDATE SET pattern=excluded.pattern, filter=excluded.filter, has_looked_back=FALSE
+WHERE (l.pattern, l.filter) IS DISTINCT FROM (excluded.pattern, excluded.filter)
+"""  # noqa: S608 (names of our own)
+UNLISTEN = """
+DELETE FROM agents_listener l USING unnest(%s::uuid[], %s::text[]) AS v(run_id, key)
+WHERE l.run_id=v.run_id AND l.key=v.key
+"""
 INSERT_ARTIFACTS = _insert("agents_artifact", {"workspace_id": "bigint", "run_id": "uuid", **ARTIFACT})
 INSERT_APPROVALS = _insert(
     "agents_approval",
@@ -211,6 +234,14 @@ changes_of_step = attrgetter(*STEP_CHANGES)
 columns_of_artifact = attrgetter(*ARTIFACT)
 columns_of_approval = attrgetter(*APPROVAL)
 columns_of_call = attrgetter(*CALL)
+
+
+def columns_of_listening(one: Listening) -> tuple[object, ...]:
+    """Give what the registration of a wait for an event takes."""
+    match = None if one.match is None else encode(one.match)
+    return (one.workspace_id, one.run_id, one.key, one.pattern, match, told_name(one.key))
+
+
 CLAIM = """
 WITH c AS MATERIALIZED (
  SELECT id FROM agents_run WHERE status='queued' AND NOT suspect AND rank >= %s

@@ -29,6 +29,7 @@ from agents.engine.journal.sqlite_rows import (
     claimed_of,
     emitted_row,
     hex_ids,
+    listening_row,
     moment,
     plain_step_row,
     stamp,
@@ -212,6 +213,11 @@ class SqliteStore(Store):
 
     def write_emitted(self, events: Sequence[tuple[int, UUID, EmittedRecord]]) -> None:
         self.connection.executemany(sql.INSERT_EMITTED, [emitted_row(place, run, e) for place, run, e in events])
+
+    def write_listens(self, changes: Sequence[Change]) -> None:
+        sql.LISTEN.write(self.connection, [listening_row(one) for change in changes for one in change.listens])
+        over = [(change.run_id.hex, key) for change in changes for key in change.deaf]
+        self.connection.executemany(sql.UNLISTEN, over)
 
     def wanted_events(self, asked: AbstractSet[Told]) -> Callable[[], AbstractSet[Told]]:
         found = self.connection.execute(sql.WANTED, (encode(patterned(asked)),)).fetchall()

@@ -11,7 +11,8 @@ from uuid import UUID
 import orjson
 
 from agents.engine.call_records import CallRecord
-from agents.engine.happening_records import EmittedRecord
+from agents.engine.canonical import encode
+from agents.engine.happening_records import EmittedRecord, Listening, told_name
 from agents.engine.journal import sqlite_statements as sql
 from agents.engine.records import Change, Claimed, StepRecord
 from agents.engine.trust_records import ApprovalRecord
@@ -64,6 +65,12 @@ def emitted_row(workspace_id: int, run_id: UUID, event: EmittedRecord) -> tuple[
     """Give what the insert of an event that comes from a run takes."""
     said = (event.name, event.data, event.source, stamp(event.occurred_at), event.tainted, event.event_id)
     return (workspace_id, run_id.hex, *said)
+
+
+def listening_row(one: Listening) -> tuple[Any, ...]:
+    """Give what the registration of a wait for an event takes."""
+    match = None if one.match is None else encode(one.match)
+    return (one.workspace_id, one.run_id.hex, one.key, one.pattern, match, told_name(one.key))
 
 
 def plain_step_row(run_id: str, step: StepRecord) -> tuple[Any, ...]:

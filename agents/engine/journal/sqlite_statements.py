@@ -92,6 +92,15 @@ INSERT_EMITTED = (
     "INSERT INTO agents_event (workspace_id, cause_id, name, data, source, occurred_at, tainted, event_id)"
     " VALUES (?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING"
 )
+LISTEN = Bulk(
+    "INSERT INTO agents_listener (workspace_id, run_id, key, pattern, filter, has_looked_back)"
+    " SELECT v.column1, v.column2, v.column3, v.column4, v.column5, 0 FROM (",
+    "(?,?,?,?,?,?)",
+    ") AS v WHERE NOT EXISTS (SELECT 1 FROM agents_inbox i WHERE i.run_id=v.column2 AND i.name=v.column6"
+    " AND i.consumed_at IS NULL) ON CONFLICT (run_id, key) DO UPDATE SET pattern=excluded.pattern,"
+    " filter=excluded.filter, has_looked_back=0 WHERE (pattern, filter) IS NOT (excluded.pattern, excluded.filter)",
+)
+UNLISTEN = "DELETE FROM agents_listener WHERE run_id=? AND key=?"
 WANTED = """
 SELECT DISTINCT v.workspace_id, v.name FROM (SELECT json_extract(value, '$[0]') AS workspace_id,
  json_extract(value, '$[1]') AS name, json_extract(value, '$[2]') AS pattern FROM json_each(?)) v

@@ -254,6 +254,7 @@ class BatchWriter(ABC):
         if writes.children:
             self.insert_runs(writes.children)
         self.write_steps(writes.changes, now)
+        self.write_listens(writes.changes)
         if trust := [(change, change.trust) for change in writes.changes if change.trust is not None]:
             self.write_trust(trust)
         if calls := [(change, change.calls) for change in writes.changes if change.calls is not None]:
@@ -304,6 +305,13 @@ class BatchWriter(ABC):
     @abstractmethod
     def write_emitted(self, events: Sequence[tuple[int, UUID, EmittedRecord]]) -> None:
         """Write events that come from runs, each with its workspace and its run; what was told of before is not."""
+
+    @abstractmethod
+    def write_listens(self, changes: Sequence[Change]) -> None:
+        """Register waits for events, then forget those that are over; the runs are locked.
+
+        One that stands as it is stays, and so does one whose run has been told already: its message is unread.
+        """
 
     @abstractmethod
     def insert_events(self, events: Sequence[tuple[UUID, int, EventRecord]]) -> None: ...

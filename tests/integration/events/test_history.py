@@ -12,14 +12,13 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from agents.engine.happening_records import Listening
 from agents.models import Event, Listener, Match, Subscription, Workspace
 from agents.services.dispatching import Dispatcher
 from agents.services.event_log import replay_event
 from agents.services.events import emit_event
 from agents.services.lines import skip_left_behind
-from agents.services.listening import Listeners
-from tests.factories import make_run
+from agents.services.looking_back import look_back
+from tests.factories import make_listener, make_run
 
 pytestmark = pytest.mark.django_db
 
@@ -69,7 +68,7 @@ def test_what_is_over_is_not_read(workspace: Workspace, subscribe: Callable[...,
             emit_event(workspace, "order.held")
             Dispatcher()()
         for pattern in ("order.held", "order.*", "*"):
-            Listeners().listen(Listening(workspace.pk, run.pk, pattern, pattern, None))
+            look_back([make_listener(run, pattern, pattern)])
         skip_left_behind()
         replay_event(over[0], by=None, key="once")
 

@@ -95,11 +95,10 @@ def test_the_delivery_log_says_what_came_of_an_event_and_replays_it_once(
     as_: As, workspace: Workspace, dispatch: Callable[[], object]
 ) -> None:
     from agents.models import Event, Match, Run
-    from agents.services.listening import Listeners
-    from tests.factories import make_run
+    from tests.factories import make_listener, make_run
 
     waiting = make_run(workspace, input={"goal": "Wait for it"})
-    Listeners().listen(listening(waiting))
+    make_listener(waiting, "wait_event:order.paid#0", "order.paid")
     event = tell(workspace, "order.paid", {"kg": 5, "note": "<b>soon</b>"}, source="schedule", tainted=True)
     client = as_("member")
     page = text_of(client.get(f"{PAGES}{event.pk}/"))
@@ -125,12 +124,6 @@ def test_the_delivery_log_says_what_came_of_an_event_and_replays_it_once(
 
     assert as_("viewer").post(f"{PAGES}{event.pk}/replay/").status_code == 403
     assert "Replay" not in text_of(as_("viewer").get(f"{PAGES}{event.pk}/")).split('id="main"')[1].split("<dl")[0]
-
-
-def listening(run: Any) -> Any:
-    from agents.engine.happening_records import Listening
-
-    return Listening(run.workspace_id, run.pk, "wait_event:order.paid#0", "order.paid", None)
 
 
 def test_what_was_skipped_says_why(as_: As, workspace: Workspace, dispatch: Callable[[], object]) -> None:

@@ -36,16 +36,15 @@ def waiting(workspace: Workspace) -> Run:
 
 
 def wait_for(run: Run, pattern: str, match: Any = None, until: Any = None, **more: Any) -> None:
-    from agents.engine.happening_records import Listening
     from agents.models import Step
-    from agents.services.listening import Listeners
+    from tests.factories import make_listener
 
     key, asked = f"wait_event:{pattern}#0", {"name": pattern, "match": match, "until": until, **more}
     now = timezone.now()
     Step.objects.create(
         run=run, key=key, kind="wait_event", name=pattern, status="running", started_at=now, input=asked
     )
-    Listeners().listen(Listening(run.workspace_id, run.pk, key, pattern, match))
+    make_listener(run, key, pattern, match)
 
 
 def address(run: Run) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from pydantic import BaseModel
 
 from agents.engine import Context
 from agents.engine.canonical import decode
+from agents.engine.records import Batch, BatchResult
 from agents.testing import WorkflowTest
 
 
@@ -62,13 +64,14 @@ def test_nothing_comes_in_time() -> None:
 
 def test_an_event_of_the_last_moment_counts_and_is_handed_to_nobody_else() -> None:
     test = WorkflowTest()
-    unlisten = test.unlisten
+    write = test.store.write
 
-    async def slow(wanted: Any) -> None:
-        test.send_event("order.paid", {"order": 17})
-        await unlisten(wanted)
+    def slow(worker_id: int, batch: Batch, now: datetime) -> BatchResult:
+        if any(change.deaf for change in batch.changes):
+            test.send_event("order.paid", {"order": 17})
+        return write(worker_id, batch, now)
 
-    test.unlisten = slow  # type: ignore[method-assign]
+    test.store.write = slow  # type: ignore[method-assign]
     assert test.run(waits).output == ["order.paid", {"order": 17}, False]
 
 
