@@ -16,10 +16,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.db.backends.sqlite3 import base
-from django.db.utils import OperationalError
+from django.db.backends.utils import debug_transaction
 
 GAP = 0.001
 """Seconds between two looks. A journal leaves the file free for three times as long."""
+BEGIN = "BEGIN IMMEDIATE"
 _PRIMARY_CODE = 0xFF
 
 _first_in_line = threading.Lock()
@@ -44,19 +45,29 @@ class DatabaseWrapper(base.DatabaseWrapper):
         Always as a writer: a transaction that reads before it writes waits for its turn instead of failing half-way.
         """
         ends = time.monotonic() + float(self.settings_dict["OPTIONS"].get("timeout", 5.0))
-        with _in_line(ends), self._without_patience():
-            while True:
-                try:
-                    # Closed at once: an error leaves garbage that holds the cursor, and whichever thread clears that
-                    # away has to wait for this connection. Had it the file meanwhile, each would wait for the other.
-                    with self.cursor() as cursor:
-                        cursor.execute("BEGIN IMMEDIATE")
-                except OperationalError as error:
-                    if not _is_busy(error) or time.monotonic() > ends:
-                        raise
-                else:
-                    return
+        self.validate_thread_sharing()
+        with (
+            self.wrap_database_errors,
+            debug_transaction(self, BEGIN),
+            _in_line(ends),
+            self._without_patience(),
+        ):
+            while not self._has_begun(may_wait=time.monotonic() <= ends):
                 time.sleep(GAP)
+
+    def _has_begun(self, *, may_wait: bool) -> bool:
+        """Begin if the file is free; if it is not, tell so, or raise what SQLite says once nobody waits any more."""
+        # Not by a cursor of Django's: each of its errors is a circle of frames, which stays for the collector. At one a
+        # millisecond that is 3 MB a second for as long as no collection ends, and a collection that comes to a cursor
+        # has to wait for its connection, which is held while that waits for the file.
+        connection: Any = self.connection
+        try:
+            connection.execute(BEGIN)
+        except sqlite3.OperationalError as error:
+            if may_wait and error.sqlite_errorcode & _PRIMARY_CODE == sqlite3.SQLITE_BUSY:
+                return False
+            raise
+        return True
 
     @contextmanager
     def _without_patience(self) -> Iterator[None]:
@@ -79,8 +90,3 @@ def _in_line(ends: float) -> Iterator[None]:
     finally:
         if is_first:
             lock.release()
-
-
-def _is_busy(error: OperationalError) -> bool:
-    cause = error.__cause__
-    return isinstance(cause, sqlite3.Error) and cause.sqlite_errorcode & _PRIMARY_CODE == sqlite3.SQLITE_BUSY

@@ -140,3 +140,29 @@ def test_who_clears_away_garbage_waits_for_nobody_who_waits_for_the_file(path: P
         gc.enable()
     assert not refused
     assert count_notes(path) == 1
+
+
+def test_waiting_leaves_nothing_for_the_collector(path: Path) -> None:
+    """A collection may be long in coming, and all that while it would gather: one wait makes a thousand a second."""
+    opened = ConnectionHandler(
+        {"default": {"ENGINE": "agentsite.sqlite", "NAME": str(path), "OPTIONS": {"timeout": 0}}}
+    )
+    connection = opened["default"]
+
+    def garbage_of_a_wait(seconds: float) -> int:
+        connection.settings_dict["OPTIONS"]["timeout"] = seconds
+        gc.collect()
+        with pytest.raises(OperationalError, match="locked"):
+            connection.set_autocommit(False, force_begin_transaction_with_broken_autocommit=True)
+        return gc.collect()
+
+    gc.disable()
+    try:
+        with closing(sqlite3.connect(path, isolation_level=None)) as file:
+            connection.ensure_connection()
+            file.execute("BEGIN IMMEDIATE")
+            # What giving up leaves is the same, however often it was looked before.
+            assert garbage_of_a_wait(0.5) <= garbage_of_a_wait(0.0) + 10
+    finally:
+        gc.enable()
+        connection.close()
