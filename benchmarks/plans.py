@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 from django.utils import timezone
@@ -45,6 +46,11 @@ class Scene:
     running: list[UUID]
     token: str
 
+    @property
+    def some(self) -> list[UUID]:
+        """As many runs as a batch of the journal is about."""
+        return self.running[:BATCH]
+
 
 def measure(bench: Bench) -> Figures:
     figures: Figures = {"rows": bench.rows, "fill_seconds": round(fill(bench.rows), 1)}
@@ -76,22 +82,20 @@ def _set(bench: Bench) -> Scene:
 
 def _statements(scene: Scene) -> dict[str, Callable[[], list[Statement]]]:
     """Name the actions; each gives the statements it sends."""
-    workspace, worker = scene.workspace, scene.worker
-    now = database_now()
-    some = scene.running[:BATCH]
-    broker = RunBroker("runs")
+    asked = _of_workers(scene) | _of_requests(scene)
+    return {
+        **{name: partial(sent_by_store, action) for name, action in _of_the_journal(scene).items()},
+        **{name: partial(sent_by_django, action) for name, action in asked.items()},
+    }
+
+
+def _of_the_journal(scene: Scene) -> dict[str, Callable[[Store], object]]:
+    worker, now, some = scene.worker, database_now(), scene.some
 
     def write(*changes: Change, claim: ClaimRequest | None = None) -> Callable[[Store], object]:
         return lambda store: store.write(worker.pk, Batch(worker.batch + 1, list(changes), claim), now)
 
-    def listed(**wanted: object) -> Callable[[], object]:
-        rows = find_runs(workspace=workspace, wanted=RunFilter(**wanted))  # type: ignore[arg-type]  # checked by it
-        return lambda: list(rows[:51])
-
-    def page(**filters: object) -> Callable[[], object]:
-        return lambda: queries.runs_page(workspace, queries.RunFilters(**filters))  # type: ignore[arg-type]  # as above
-
-    stored: dict[str, Callable[[Store], object]] = {
+    return {
         "claim": write(claim=ClaimRequest(BATCH)),
         "steps_begin": write(*(_change(id, "running") for id in some)),
         "steps_end": write(*(_change(id, "succeeded") for id in some)),
@@ -101,7 +105,12 @@ def _statements(scene: Scene) -> dict[str, Callable[[], list[Statement]]]:
         "histories": lambda store: store.histories(some),
         "messages": lambda store: store.messages(some[0]),
     }
-    asked: dict[str, Callable[[], object]] = {
+
+
+def _of_workers(scene: Scene) -> dict[str, Callable[[], object]]:
+    """What a worker and its broker ask again and again, besides the journal."""
+    worker, broker = scene.worker, RunBroker("runs")
+    return {
         "heartbeat": lambda: leases.heartbeat(worker.pk, busy=0),
         "held_runs": lambda: leases.held_runs(worker.pk),
         "reap": reaping.reap,
@@ -111,6 +120,21 @@ def _statements(scene: Scene) -> dict[str, Callable[[], list[Statement]]]:
         "broker": broker._hints,
         "broker_flagged": broker._flagged,
         "forget": leases.forget,
+    }
+
+
+def _of_requests(scene: Scene) -> dict[str, Callable[[], object]]:
+    """What requests to the API, pages and the hub behind them ask."""
+    workspace, some = scene.workspace, scene.some
+
+    def listed(**wanted: object) -> Callable[[], object]:
+        rows = find_runs(workspace=workspace, wanted=RunFilter(**wanted))  # type: ignore[arg-type]  # checked by it
+        return lambda: list(rows[:51])
+
+    def page(**filters: object) -> Callable[[], object]:
+        return lambda: queries.runs_page(workspace, queries.RunFilters(**filters))  # type: ignore[arg-type]  # as above
+
+    return {
         "token": lambda: find_token(scene.token),
         "start_run": lambda: start_run(workspace=workspace, workflow="bench_nothing", input={"goal": "go"}),
         "hub_news": lambda: read_news({id: Want(0, 0, None) for id in some}),
@@ -131,17 +155,6 @@ def _statements(scene: Scene) -> dict[str, Callable[[], list[Statement]]]:
         "queue_of_workspace": lambda: queries.queue_state(workspace),
         "queue_of_all": queries.queue_state,
     }
-    return {name: _sends_by_store(action) for name, action in stored.items()} | {
-        name: _sends_by_django(action) for name, action in asked.items()
-    }
-
-
-def _sends_by_store(action: Callable[[Store], object]) -> Callable[[], list[Statement]]:
-    return lambda: sent_by_store(action)
-
-
-def _sends_by_django(action: Callable[[], object]) -> Callable[[], list[Statement]]:
-    return lambda: sent_by_django(action)
 
 
 def _change(id: UUID, status: str) -> Change:

@@ -12,6 +12,7 @@ from agents.engine import Context, Permanent, control, retrying, workflow
 from agents.engine.messages import Reply, ToolCall, ToolResult
 from agents.engine.ports import Need, ToolSpec
 from agents.models import Approval, Artifact, LargeOutcome, Run, RunEvent, Step
+from agents.services.approvals import decide_approval
 from agents.services.errors import InvalidInput, NotFound
 from agents.services.forks import fork_run
 from agents.services.previews import preview_fork, preview_resume, preview_retry
@@ -176,6 +177,11 @@ def test_an_edited_tool_result_leads_elsewhere(
     # A model's reply can be edited as well; what the provider said it was is gone then.
     reply = fork(run_id, "think#1", outcome={"text": "Take nothing.", "tool_calls": []})
     assert done(reply)["text"] == "Take nothing."
+    refuses_what_is_no_tool_result(run_id, key)
+    model.replies = ["none left"] * 2
+
+
+def refuses_what_is_no_tool_result(run_id: UUID, key: str) -> None:
     for wrong, said in (
         ({"text": 1}, "outcome.text"),
         ({"txt": "a"}, "outcome.txt"),
@@ -190,7 +196,12 @@ def test_an_edited_tool_result_leads_elsewhere(
         fork(run_id, outcome="a")
     with pytest.raises(NotFound):
         fork(run_id, "think#7")
-    model.replies = ["none left"] * 2
+
+
+def decide(run: UUID, verdict: str) -> None:
+    """Answer the question of a run as soon as it asks."""
+    asked = wait_for(lambda: Approval.objects.waiting().filter(run_id=run).first(), "the question")
+    decide_approval(asked, choice=verdict, by=None)
 
 
 def test_an_approval_is_not_used_twice(driver: RunningDriver, queue: Queue, tools: ScriptedTools) -> None:
@@ -212,12 +223,6 @@ def test_an_approval_is_not_used_twice(driver: RunningDriver, queue: Queue, tool
 
     run_id = queue("letters")
     Run.objects.filter(pk=run_id).update(tainted=True)
-
-    def decide(run: UUID, verdict: str) -> None:
-        from agents.services.approvals import decide_approval
-
-        asked = wait_for(lambda: Approval.objects.waiting().filter(run_id=run).first(), "the question")
-        decide_approval(asked, choice=verdict, by=None)
 
     decide(run_id, "approve")
     wait_for(lambda: sent or Approval.objects.filter(run_id=run_id).count() == 2, "the call")

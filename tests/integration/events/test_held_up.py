@@ -74,6 +74,16 @@ def test_a_fault_of_ours_at_one_subscription_harms_no_other(
     assert [status for _, status, _ in log_of(event)] == ["failed", "started"]
 
 
+def break_in_the_tables() -> None:
+    """Write what nobody's form takes; a hand in the table may."""
+    Subscription.objects.filter(name="a-filter").update(filter={"path": "x", "sounds_like": 1})
+    Subscription.objects.filter(name="b-flow").update(flow={"overlap": "perhaps"})
+    Subscription.objects.filter(name="c-held").update(flow={"debounce": "soon"})
+    Listener.objects.update(filter=7)
+    WebhookEndpoint.objects.update(filter=[7])
+    Flow.objects.update(due_at=timezone.now())
+
+
 def test_what_is_broken_in_the_tables_says_so_and_harms_no_other(
     workspace: Workspace, agent: Agent, subscribe: Subscribe, dispatch: Dispatch
 ) -> None:
@@ -83,18 +93,12 @@ def test_what_is_broken_in_the_tables_says_so_and_harms_no_other(
     archived = subscribe("d-archived", agent=make_agent(workspace, "archived").name)
     subscribe("e-fine")
     subscribe("f-held", flow={"overlap": "queue"})
-    listener = Listener.objects.create(workspace=workspace, run=make_run(workspace), key="k", pattern="*")
+    Listener.objects.create(workspace=workspace, run=make_run(workspace), key="k", pattern="*")
     shop = make_webhooks(workspace, "shop").endpoint
     emit_event(workspace, "order.first")
     dispatch()
-    # Nobody's form takes these; a hand in the table may.
-    Subscription.objects.filter(name="a-filter").update(filter={"path": "x", "sounds_like": 1})
-    Subscription.objects.filter(name="b-flow").update(flow={"overlap": "perhaps"})
-    Subscription.objects.filter(pk=held.pk).update(flow={"debounce": "soon"})
+    break_in_the_tables()
     Agent.objects.filter(pk=archived.agent_id).update(archived_at=timezone.now())
-    Listener.objects.filter(pk=listener.pk).update(filter=7)
-    WebhookEndpoint.objects.filter(pk=shop.pk).update(filter=[7])
-    Flow.objects.update(due_at=timezone.now())
     other = make_workspace()
     event, elsewhere = emit_event(workspace, "order.paid"), emit_event(other, "order.paid")
 

@@ -120,10 +120,7 @@ def test_a_failed_run_starts_the_agent_that_looks_after_failures(
         "workflow": "breaks",
         "parent": None,
         "root": None,
-        "steps_done": 0,
-        "input_tokens": 0,
-        "output_tokens": 0,
-        "cost_microusd": 0,
+        **dict.fromkeys(("steps_done", "input_tokens", "output_tokens", "cost_microusd"), 0),
         "created_at": failed.created_at.isoformat(),
         "finished_at": failed.finished_at.isoformat() if failed.finished_at else None,
     }

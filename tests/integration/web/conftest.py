@@ -6,6 +6,7 @@ Models are imported where they are used: this file is read before Django is set 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from agents.models import Run, Workspace
 
 As = Callable[[str], Client]
+CITED = {"title": "Handbook", "quote": "It is so.", "step": "tool:search#0"}
 
 
 @pytest.fixture
@@ -44,11 +46,9 @@ def as_(workspace: Workspace) -> As:
 @pytest.fixture
 def finished(workspace: Workspace) -> Run:
     """A run with two steps, an answer and a citation."""
-    from datetime import timedelta
-
     from django.utils import timezone
 
-    from agents.models import Document, Run, RunEvent, RunStatus, Step, StepStatus
+    from agents.models import Document, Run, RunEvent, RunStatus
     from tests.factories import make_agent
 
     now = timezone.now()
@@ -60,24 +60,21 @@ def finished(workspace: Workspace) -> Run:
         workflow="react",
         status=RunStatus.SUCCEEDED,
         input={"goal": "Why <b>is</b> it so?"},
-        output={
-            "text": "**Because** it is. [1]",
-            "citations": [
-                {
-                    "source": f"document:{document.pk}",
-                    "title": "Handbook",
-                    "quote": "It is so.",
-                    "step": "tool:search#0",
-                }
-            ],
-        },
+        output={"text": "**Because** it is. [1]", "citations": [{"source": f"document:{document.pk}", **CITED}]},
         tags=["blue"],
         last_event=1,
         created_at=now - timedelta(seconds=9),
         started_at=now - timedelta(seconds=8),
         finished_at=now,
     )
-    times = {"started_at": now - timedelta(seconds=7), "finished_at": now - timedelta(seconds=5)}
+    record_steps(run, started_at=now - timedelta(seconds=7), finished_at=now - timedelta(seconds=5))
+    RunEvent.objects.create(run=run, number=1, kind="run_queued", at=run.created_at, data={"by": "somebody"})
+    return run
+
+
+def record_steps(run: Run, **times: datetime) -> None:
+    from agents.models import Step, StepStatus
+
     Step.objects.create(
         run=run,
         key="think#0",
@@ -98,9 +95,7 @@ def finished(workspace: Workspace) -> Run:
         status=StepStatus.SUCCEEDED,
         input={"query": "so", "items": 3},
         outcome={"text": "<script>alert(1)</script>", "ok": True, "data": {"a": 1}, "citations": []},
-        attempts=[{"type": "Retryable", "message": "busy", "number": 1, "at": now.isoformat()}],
+        attempts=[{"type": "Retryable", "message": "busy", "number": 1, "at": times["finished_at"].isoformat()}],
         attempt=2,
         **times,
     )
-    RunEvent.objects.create(run=run, number=1, kind="run_queued", at=run.created_at, data={"by": "somebody"})
-    return run

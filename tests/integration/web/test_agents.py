@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from html import unescape
 from typing import TYPE_CHECKING, Any
 
@@ -38,24 +39,18 @@ def filled(client: Client, path: str) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value not in (None, [])}
 
 
-def test_from_a_new_agent_to_its_second_version(as_: As, workspace: Workspace) -> None:
-    from agents.models import AgentVersion, Run
-    from agents.services.drafts import draft_of, get_agent
+@pytest.fixture
+def admin(as_: As) -> Client:
+    return as_("admin")
 
-    admin, member = as_("admin"), as_("member")
-    assert "No agent yet" in text_of(admin, HOME)
-    for wrong in ({"name": "two words"}, {"name": ""}, {"name": "new"}):
-        assert admin.post(f"{HOME}new/", wrong).status_code == 422
+
+@pytest.fixture
+def given(admin: Client) -> dict[str, Any]:
+    """A new agent's draft, as an administrator has filled it in and not saved it yet."""
     made = admin.post(f"{HOME}new/", {"name": "reader", "description": "Reads <b>."})
     assert made["Location"] == f"{HOME}reader/draft/"
-    assert admin.post(f"{HOME}new/", {"name": "reader"}).status_code == 422
-    assert "not published" in text_of(member, HOME)
-    assert "not published yet" in text_of(member, f"{HOME}reader/")
-
-    form = filled(admin, f"{HOME}reader/draft/")
-    assert form["revision"] == 1
-    given = {
-        **form,
+    return {
+        **filled(admin, f"{HOME}reader/draft/"),
         "instructions": "Read on {{ topic }}.\r\nTell.\r\n",
         "workflow": "react",
         "tools": ["web_fetch"],
@@ -66,21 +61,61 @@ def test_from_a_new_agent_to_its_second_version(as_: As, workspace: Workspace) -
         "sampling__temperature": "0.5",
         "caps__steps": "9",
     }
-    for wrong, told in (
+
+
+@pytest.fixture
+def publish(admin: Client, given: dict[str, Any]) -> Callable[..., None]:
+    """Change the draft and publish it; it is published once already."""
+
+    def change(note: str = "", **changes: Any) -> None:
+        draft = f"{HOME}reader/draft/"
+        assert admin.post(draft, {**filled(admin, draft), **changes}).status_code == 302
+        admin.post(f"{HOME}reader/publish/", {"revision": filled(admin, draft)["revision"], "note": note})
+
+    change(**given)
+    return change
+
+
+def test_an_agent_is_made_under_a_name_of_its_own(as_: As, admin: Client) -> None:
+    member = as_("member")
+    assert "No agent yet" in text_of(admin, HOME)
+    for wrong in ({"name": "two words"}, {"name": ""}, {"name": "new"}):
+        assert admin.post(f"{HOME}new/", wrong).status_code == 422
+    assert admin.post(f"{HOME}new/", {"name": "reader"}).status_code == 302
+    assert admin.post(f"{HOME}new/", {"name": "reader"}).status_code == 422
+    assert filled(admin, f"{HOME}reader/draft/")["revision"] == 1
+    assert "not published" in text_of(member, HOME)
+    assert "not published yet" in text_of(member, f"{HOME}reader/")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
         ({"caps__steps": "0"}, "greater than or equal to 1"),
         ({"options": "{"}, "This is no JSON"),
         ({"options": "[]"}, "This should be an object"),
         ({"fallbacks": "what is this"}, "<provider>:<model>"),
         ({"tools": "rm"}, "rm is not one of the available choices"),
         ({"sampling__temperature": "x"}, "Enter a number"),
-    ):
-        answer = admin.post(f"{HOME}reader/draft/", {**given, **wrong})
-        assert answer.status_code == 422, wrong
-        page = unescape(answer.content.decode())
-        assert told in page, wrong
-        # What was typed is still there.
-        assert "Read on {{ topic }}." in page
+    ],
+)
+def test_a_wrong_draft_is_told_of_and_keeps_what_was_typed(
+    admin: Client, workspace: Workspace, given: dict[str, Any], wrong: dict[str, str], told: str
+) -> None:
+    from agents.services.drafts import draft_of, get_agent
+
+    answer = admin.post(f"{HOME}reader/draft/", {**given, **wrong})
+    assert answer.status_code == 422
+    page = unescape(answer.content.decode())
+    assert told in page
+    assert "Read on {{ topic }}." in page
     assert draft_of(get_agent(workspace, "reader")).revision == 1
+
+
+def test_a_draft_is_saved_and_shown_as_it_was_typed(admin: Client, workspace: Workspace, given: dict[str, Any]) -> None:
+    from agents.models import AgentVersion
+    from agents.services.drafts import draft_of, get_agent
+
     assert admin.post(f"{HOME}reader/draft/", given).status_code == 302
     saved = draft_of(get_agent(workspace, "reader"))
     assert saved.definition["instructions"] == "Read on {{ topic }}.\nTell.\n"
@@ -90,49 +125,69 @@ def test_from_a_new_agent_to_its_second_version(as_: As, workspace: Workspace) -
     assert saved.definition["sampling"] == {"temperature": 0.5}
     # The form gives back what it was given.
     assert admin.post(f"{HOME}reader/draft/", filled(admin, f"{HOME}reader/draft/")).status_code == 302
-    again = draft_of(get_agent(workspace, "reader"))
-    assert again.definition == saved.definition
-    # Who has not seen that is told, and keeps what they typed.
+    assert draft_of(get_agent(workspace, "reader")).definition == saved.definition
+    # Who has not seen that is told, and keeps what they typed; nor do they publish what they have not seen.
     late = admin.post(f"{HOME}reader/draft/", {**given, "description": "Mine."})
     assert late.status_code == 409
     assert "Mine." in late.content.decode()
-
     assert admin.post(f"{HOME}reader/publish/", {"revision": 1}, follow=True).status_code == 200
     assert not AgentVersion.objects.exists()
-    admin.post(f"{HOME}reader/publish/", {"revision": again.revision, "note": "First <i>"})
-    assert "First <i>" in text_of(member, f"{HOME}reader/versions/")
+
+
+def test_what_is_published_is_started_by_the_form_of_its_input(as_: As, publish: Callable[..., None]) -> None:
+    from agents.models import Run
+
+    member = as_("member")
+    publish("Second <i>", description="Better.")
+    assert "Second <i>" in text_of(member, f"{HOME}reader/versions/")
     started = member.post(f"{HOME}reader/start/", {"value-topic": "tides", "value-n": "3"})
     run = Run.objects.get()
     assert started["Location"] == f"/w/team/runs/{run.pk}/"
-    assert (run.input, run.agent_version.number if run.agent_version else 0) == ({"topic": "tides", "n": 3}, 1)
+    assert (run.input, run.agent_version.number if run.agent_version else 0) == ({"topic": "tides", "n": 3}, 2)
     refused = member.post(f"{HOME}reader/start/", {"value-n": "x"}, follow=True)
     assert "topic" in refused.content.decode()
     assert Run.objects.count() == 1
 
-    form = filled(admin, f"{HOME}reader/draft/")
-    admin.post(f"{HOME}reader/draft/", {**form, "instructions": "Read on {{ topic }}.\nAsk.\n", "caps__steps": ""})
+
+def test_versions_are_compared_pinned_and_taken_back_to(
+    as_: As, admin: Client, workspace: Workspace, publish: Callable[..., None]
+) -> None:
+    from agents.models import AgentVersion, Run
+    from agents.services.drafts import get_agent
+
+    member = as_("member")
+    changed = {"instructions": "Read on {{ topic }}.\nAsk.\n", "caps__steps": ""}
+    admin.post(f"{HOME}reader/draft/", {**filled(admin, f"{HOME}reader/draft/"), **changed})
     difference = text_of(member, f"{HOME}reader/compare/?before=1&after=draft")
     assert "<del>Tell.</del>" in difference
     assert "<ins>Ask.</ins>" in difference
     assert "caps.steps" in difference
     assert "not published" in text_of(member, f"{HOME}reader/")
-    admin.post(f"{HOME}reader/publish/", {"revision": draft_of(get_agent(workspace, "reader")).revision})
+    publish()
     assert "Nothing differs" in text_of(member, f"{HOME}reader/compare/?before=2&after=draft")
     assert "Tell." in text_of(member, f"{HOME}reader/versions/1/")
     member.post(f"{HOME}reader/start/", {"value-topic": "tides", "version": "1"})
-    assert [run.agent_version.number for run in Run.objects.all() if run.agent_version] == [1, 1]
+    assert [run.agent_version.number for run in Run.objects.all() if run.agent_version] == [1]
     admin.post(f"{HOME}reader/rollback/", {"version": "1"})
     assert get_agent(workspace, "reader").current == AgentVersion.objects.get(number=1)
-
     text = member.get(f"{HOME}reader/export/?version=2")
     assert text["Content-Type"].startswith("application/yaml")
     assert "Ask." in text.content.decode()
+
+
+@pytest.mark.usefixtures("publish")
+def test_what_is_put_away_is_not_started(as_: As, admin: Client) -> None:
+    from agents.models import Run
+
+    member = as_("member")
     admin.post(f"{HOME}reader/archive/")
     assert "Put away: 1" in text_of(member, HOME)
     member.post(f"{HOME}reader/start/", {"value-topic": "tides"})
-    assert Run.objects.count() == 2
+    assert not Run.objects.exists()
     admin.post(f"{HOME}reader/unarchive/")
     assert "Put away" not in text_of(member, HOME)
+    member.post(f"{HOME}reader/start/", {"value-topic": "tides"})
+    assert Run.objects.count() == 1
 
 
 def test_what_is_not_there_any_more_can_be_seen_and_taken_away(as_: As, workspace: Workspace) -> None:

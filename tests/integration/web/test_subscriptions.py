@@ -11,12 +11,26 @@ from tests.integration.web.conftest import As
 from tests.pages import main_of, text_of
 
 if TYPE_CHECKING:
-    from agents.models import Agent, Workspace
+    from agents.models import Agent, Subscription, Workspace
 
 pytestmark = pytest.mark.django_db
 PAGES = "/w/team/subscriptions/"
 GIVEN = {"name": "orders", "pattern": "order.*", "agent": "packer", "priority": "0", "state": "active"}
 GIVEN |= {"overlap": "allow"}
+FILLED = {
+    **GIVEN,
+    "note": "Packs what is paid",
+    "filter": '{"path": "kg", "gt": 1}',
+    "version": "1",
+    "input": "{{ data.order }} is to be packed",
+    "priority": "3",
+    "key": "data.customer",
+    "debounce__seconds": "30",
+    "debounce__longest": "90.5",
+    "throttle__count": "2",
+    "throttle__seconds": "60",
+    "overlap": "queue",
+}
 
 
 @pytest.fixture
@@ -26,28 +40,16 @@ def agent(workspace: Workspace) -> Agent:
     return make_agent(workspace, "packer")
 
 
-def test_a_subscription_is_made_edited_paused_and_removed(as_: As, agent: Agent) -> None:
+@pytest.fixture
+def made(as_: As, agent: Agent) -> Subscription:
+    """A subscription, made with all that its form has."""
     from agents.models import Subscription
 
-    client = as_("admin")
-    assert "No subscription yet" in text_of(client.get(PAGES))
-    assert 'value="order.paid"' in text_of(client.get(f"{PAGES}new/?pattern=order.paid"))
-    filled = {
-        **GIVEN,
-        "note": "Packs what is paid",
-        "filter": '{"path": "kg", "gt": 1}',
-        "version": "1",
-        "input": "{{ data.order }} is to be packed",
-        "priority": "3",
-        "key": "data.customer",
-        "debounce__seconds": "30",
-        "debounce__longest": "90.5",
-        "throttle__count": "2",
-        "throttle__seconds": "60",
-        "overlap": "queue",
-    }
-    assert client.post(f"{PAGES}new/", filled)["Location"] == f"{PAGES}orders/"
-    made = Subscription.objects.get()
+    assert as_("admin").post(f"{PAGES}new/", FILLED)["Location"] == f"{PAGES}orders/"
+    return Subscription.objects.get()
+
+
+def test_a_subscription_is_made_by_a_form_and_said_in_words(as_: As, made: Subscription) -> None:
     assert (made.filter, made.input) == ({"path": "kg", "gt": 1}, "{{ data.order }} is to be packed")
     assert made.flow == {
         "key": "data.customer",
@@ -60,7 +62,11 @@ def test_a_subscription_is_made_edited_paused_and_removed(as_: As, agent: Agent)
         assert words.lower() in page.lower()
     assert "<form" not in page
 
-    # What is shown in the editor is what is kept when it is saved as it stands.
+
+def test_what_is_shown_in_the_editor_is_kept_when_it_is_saved_as_it_stands(as_: As, made: Subscription) -> None:
+    from agents.models import Subscription
+
+    client = as_("admin")
     editor = text_of(client.get(f"{PAGES}orders/edit/"))
     shown = dict(re.findall(r'<input type="\w+" name="(\w+)" value="([^"]*)"', editor))
     shown |= {"agent": "packer", "overlap": "queue", "state": "active", "filter": '{"path": "kg", "gt": 1}'}
@@ -70,6 +76,9 @@ def test_a_subscription_is_made_edited_paused_and_removed(as_: As, agent: Agent)
     after = Subscription.objects.values().get()
     assert {**before, "updated_at": None} == {**after, "updated_at": None}
 
+
+def test_a_subscription_is_paused_edited_and_removed(as_: As, made: Subscription) -> None:
+    client = as_("admin")
     assert "is paused" in text_of(client.post(f"{PAGES}orders/pause/", follow=True))
     assert "paused" in text_of(client.get(PAGES))
     assert "is active" in text_of(client.post(f"{PAGES}orders/activate/", follow=True))
@@ -78,6 +87,11 @@ def test_a_subscription_is_made_edited_paused_and_removed(as_: As, agent: Agent)
     assert (made.pattern, made.filter, made.input, made.flow) == ("*", None, None, {})
     assert client.post(f"{PAGES}orders/remove/")["Location"] == PAGES
     assert client.get(f"{PAGES}orders/").status_code == 404
+    assert "No subscription yet" in text_of(client.get(PAGES))
+
+
+def test_a_new_one_begins_with_the_name_of_the_event_that_led_there(as_: As, agent: Agent) -> None:
+    assert 'value="order.paid"' in text_of(as_("admin").get(f"{PAGES}new/?pattern=order.paid"))
 
 
 @pytest.mark.parametrize(
