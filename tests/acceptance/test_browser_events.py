@@ -41,6 +41,31 @@ def is_wider_than_the_screen(page: Page) -> bool:
     return bool(page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
 
 
+def subscribe_to_its_like(page: Page) -> None:
+    """Subscribe to what has come; the draft says what it would have done."""
+    page.click("text=Subscribe to its like")
+    page.fill("#id_name", "doubles")
+    page.fill("#id_filter", '{"path": "total", "gt": 10')
+    page.select_option("#id_agent", "tool-agent")
+    page.fill("#id_input", "Calculate {{ data.total }} * 2.")
+    page.click("text=Show what it would have matched")
+    expect(page.locator("#trial")).to_contain_text("This is no JSON")
+    page.fill("#id_filter", '{"path": "total", "gt": 10}')
+    page.click("text=Show what it would have matched")
+    expect(page.locator("#trial")).to_contain_text("1 would have matched")
+    expect(page.locator("#trial")).to_contain_text("Calculate 20 * 2.")
+    page.click("text=Make subscription")
+    expect(page.locator(".messages")).to_contain_text("is made")
+
+
+def fits_a_narrow_screen(page: Page, instance: Instance) -> None:
+    page.set_viewport_size({"width": 320, "height": 800})
+    for path in ("events/", "events/send/", "events/replay/", "subscriptions/", "subscriptions/doubles/edit/"):
+        assert not is_wider_than_the_screen(page), page.url
+        page.goto(f"{instance.url}/w/default/{path}")
+    assert not is_wider_than_the_screen(page)
+
+
 def test_a_webhook_wakes_its_agent_and_the_delivery_log_replays_it(
     chromium: Browser, shared_instance: Instance, address: str
 ) -> None:
@@ -52,20 +77,7 @@ def test_a_webhook_wakes_its_agent_and_the_delivery_log_replays_it(
         page.click("#events-list >> text=till.paid")
         expect(page.locator("#event-log")).to_contain_text("No subscription fits it", timeout=PATIENCE)
 
-        # Subscribe to what has come; the draft says what it would have done.
-        page.click("text=Subscribe to its like")
-        page.fill("#id_name", "doubles")
-        page.fill("#id_filter", '{"path": "total", "gt": 10')
-        page.select_option("#id_agent", "tool-agent")
-        page.fill("#id_input", "Calculate {{ data.total }} * 2.")
-        page.click("text=Show what it would have matched")
-        expect(page.locator("#trial")).to_contain_text("This is no JSON")
-        page.fill("#id_filter", '{"path": "total", "gt": 10}')
-        page.click("text=Show what it would have matched")
-        expect(page.locator("#trial")).to_contain_text("1 would have matched")
-        expect(page.locator("#trial")).to_contain_text("Calculate 20 * 2.")
-        page.click("text=Make subscription")
-        expect(page.locator(".messages")).to_contain_text("is made")
+        subscribe_to_its_like(page)
         assert doubled(shared_instance) == []
 
         # A webhook arrives, and its agent wakes.
@@ -91,10 +103,6 @@ def test_a_webhook_wakes_its_agent_and_the_delivery_log_replays_it(
         expect(page.locator("#event-log .state-succeeded")).to_have_count(2, timeout=PATIENCE)
         assert doubled(shared_instance) == [{"goal": "Calculate 21 * 2."}] * 2
 
-        page.set_viewport_size({"width": 320, "height": 800})
-        for path in ("events/", "events/send/", "events/replay/", "subscriptions/", "subscriptions/doubles/edit/"):
-            assert not is_wider_than_the_screen(page), page.url
-            page.goto(f"{shared_instance.url}/w/default/{path}")
-        assert not is_wider_than_the_screen(page)
+        fits_a_narrow_screen(page, shared_instance)
         assert seen.complaints == []
         assert seen.strangers == []

@@ -9,6 +9,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import psycopg
 import pytest
 import zstandard
@@ -24,6 +25,12 @@ CANARY = "C4NARY-0123456789abcdef"
 VALUE = f'sk-"{CANARY}"/+&<>'
 # Its middle in Base64, wherever it stands within what is encoded.
 SPELLINGS = [CANARY, *(base64.b64encode(bytes(n) + CANARY.encode())[4:-4].decode() for n in range(3))]
+ENVIRONMENT = {
+    "TOOL_MODULES": "tests.leaks",
+    "WORKFLOW_MODULES": "tests.leaks",
+    "OPENAI_API_KEY": f"secret:{SECRET}",
+    "GRACE_SECONDS": "3",
+}
 
 
 def found_in(text: str | bytes) -> list[str]:
@@ -53,32 +60,37 @@ def tables(instance: Instance) -> Iterator[tuple[str, bytes]]:
     yield from (("large", zstandard.ZstdDecompressor().decompress(bytes(data))) for (data,) in larges)
 
 
+def kept_and_refused(api: httpx.Client) -> list[httpx.Response]:
+    """Keep the secret; what is refused is not quoted."""
+    answers = [
+        api.put(f"secrets/{SECRET}", json={"value": VALUE, "note": "a canary"}),
+        api.put(f"secrets/{SECRET}", json={"value": VALUE, "hosts": ["no host"]}),
+        api.put(f"secrets/{SECRET}", json={"value": [VALUE]}),
+        api.put("secrets/-", json={"value": VALUE}),
+    ]
+    assert [answer.status_code for answer in answers] == [200, 400, 400, 400]
+    return answers
+
+
+def is_in_no_table_and_no_log(instance: Instance) -> None:
+    assert {name: found_in(content) for name, content in tables(instance) if found_in(content)} == {}
+    logs = {process.name: process.log.read_bytes() for process in instance.processes}
+    assert "[secret shop]" in str(logs), "the tool was to write it into the log"
+    assert {name: found_in(log) for name, log in logs.items() if found_in(log)} == {}
+
+
 @pytest.mark.fault(45)
 def test_a_secret_is_found_nowhere_while_its_keys_are_changed(instance: Instance, tmp_path: Path) -> None:
     old, new = (Fernet.generate_key().decode() for _ in range(2))
     changed = tmp_path / "changed"
     with ModelServer(key=VALUE) as server, ExitStack() as clients:
         server.script(Status(400, f"{VALUE} is no key of ours"))
-        instance.environment |= {
-            "SECRETS_KEYS": old,
-            "TOOL_MODULES": "tests.leaks",
-            "WORKFLOW_MODULES": "tests.leaks",
-            "KEYS_CHANGED": str(changed),
-            "OPENAI_API_KEY": f"secret:{SECRET}",
-            "OPENAI_BASE_URL": server.url,
-            "GRACE_SECONDS": "3",
-        }
+        instance.environment |= ENVIRONMENT
+        instance.environment |= {"SECRETS_KEYS": old, "KEYS_CHANGED": str(changed), "OPENAI_BASE_URL": server.url}
         instance.start_web()
         worker = instance.start_worker()
         api = clients.enter_context(closing(instance.client(instance.token(scopes=["read", "write", "admin"]))))
-        answers = [
-            api.put(f"secrets/{SECRET}", json={"value": VALUE, "note": "a canary"}),
-            # Refused, and not quoted.
-            api.put(f"secrets/{SECRET}", json={"value": VALUE, "hosts": ["no host"]}),
-            api.put(f"secrets/{SECRET}", json={"value": [VALUE]}),
-            api.put("secrets/-", json={"value": VALUE}),
-        ]
-        assert [answer.status_code for answer in answers] == [200, 400, 400, 400]
+        answers = kept_and_refused(api)
         run = str(api.post("runs", json={"workflow": "leaks", "input": {}}).json()["id"])
         told = wait_until(lambda: "progress" in api.get(f"runs/{run}/events").text, 60, "the secret to be used")
         assert told
@@ -105,7 +117,4 @@ def test_a_secret_is_found_nowhere_while_its_keys_are_changed(instance: Instance
         answers += [shown, api.get(f"runs/{run}/steps"), api.get(f"runs/{run}/events"), api.get("secrets"), *pages]
         assert [answer.status_code for answer in answers[4:]] == [200] * 7
         assert {str(answer.url): found_in(answer.content) for answer in answers if found_in(answer.content)} == {}
-        assert {name: found_in(content) for name, content in tables(instance) if found_in(content)} == {}
-        logs = {process.name: process.log.read_bytes() for process in instance.processes}
-        assert "[secret shop]" in str(logs), "the tool was to write it into the log"
-        assert {name: found_in(log) for name, log in logs.items() if found_in(log)} == {}
+        is_in_no_table_and_no_log(instance)

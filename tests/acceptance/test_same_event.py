@@ -22,6 +22,7 @@ agent = Agent.objects.create(workspace=Workspace.objects.get(slug="default"), na
 agent.current = AgentVersion.objects.create(agent=agent, number=1, workflow="chain")
 agent.save()
 """
+ORDERS = {"name": "orders", "pattern": "order.*", "agent": "packer", "input": {"steps": 0, "n": "{{ event_id }}"}}
 MANY = 40
 """Events that are told of one by one, and as many webhooks."""
 BATCHES, SIZE = 10, 40
@@ -44,27 +45,12 @@ def test_the_same_event_at_two_web_processes_starts_one_run(instance: Instance, 
     # While events come they are dispatched, by two.
     world.start_workers()
     with instance.client(token) as api, closing(Many(urls, token)) as many:
-        orders = {
-            "name": "orders",
-            "pattern": "order.*",
-            "agent": "packer",
-            "input": {"steps": 0, "n": "{{ event_id }}"},
-        }
-        assert api.post("subscriptions", json=orders).status_code == 201
+        assert api.post("subscriptions", json=ORDERS).status_code == 201
         source = {"name": "shop", "scheme": "none", "event_name": "order.hook", "id_from": "header:x-id"}
         made = api.post("webhooks/sources", json=source)
         assert made.status_code == 201, made.text
         hook = httpx.URL(made.json()["url"]).path
-        for number in range(MANY):
-            assert told_once(many.post("/api/v1/events", {"name": "order.paid", "source": "shop", "id": f"e{number}"}))
-            # A webhook's answer says the same each time.
-            answers = many.post(hook, {"n": number}, {"x-id": f"h{number}"})
-            assert len({answer["event"] for answer in answers}) == 1
-        for number in range(BATCHES):
-            batch = [{"name": "order.sent", "source": "shop", "id": f"b{number}-{n}"} for n in range(SIZE)]
-            answers = many.post("/api/v1/events", batch, is_turned=True)
-            news = Counter(item["event_id"] for answer in answers for item in answer["items"] if item["is_new"])
-            assert news == Counter(item["id"] for item in batch)
+        tell_all(many, hook)
         events = 2 * MANY + BATCHES * SIZE
         ended = "SELECT count(*) FROM agents_run WHERE status = 'succeeded'"
         wait_until(lambda: world.rows(ended)[0][0] >= events, 60.0, "a run of each event")
@@ -74,6 +60,20 @@ def test_the_same_event_at_two_web_processes_starts_one_run(instance: Instance, 
         assert world.rows("SELECT count(*) FROM agents_run") == [(events,)]
         told = "SELECT count(*), count(DISTINCT event_id), count(dispatched_at) FROM agents_event WHERE name LIKE ?"
         assert world.rows(told, "order.%") == [(events, events, events)]
+
+
+def tell_all(many: Many, hook: str) -> None:
+    """Tell of all events and webhooks; each is new once."""
+    for number in range(MANY):
+        assert told_once(many.post("/api/v1/events", {"name": "order.paid", "source": "shop", "id": f"e{number}"}))
+        # A webhook's answer says the same each time.
+        answers = many.post(hook, {"n": number}, {"x-id": f"h{number}"})
+        assert len({answer["event"] for answer in answers}) == 1
+    for number in range(BATCHES):
+        batch = [{"name": "order.sent", "source": "shop", "id": f"b{number}-{n}"} for n in range(SIZE)]
+        answers = many.post("/api/v1/events", batch, is_turned=True)
+        news = Counter(item["event_id"] for answer in answers for item in answer["items"] if item["is_new"])
+        assert news == Counter(item["id"] for item in batch)
 
 
 class Many:

@@ -71,22 +71,27 @@ def _bearer(token: str) -> Client:
     return Client(headers={"Authorization": f"Bearer {token}"}, raise_request_exception=False)
 
 
+def make_named(home: Workspace) -> None:
+    """Make one of each that is called by a name."""
+    agent = make_agent(home, "helper")
+    Subscription.objects.create(workspace=home, name="helper", pattern="*", agent=agent)
+    Provider.objects.create(workspace=home, name="helper", kind="openai")
+    when = {"timing": "interval", "seconds": 600, "anchor": timezone.now()}
+    Schedule.objects.create(workspace=home, name="helper", **when)
+    Watcher.objects.create(workspace=home, name="helper", kind="feed", target={"url": "https://example.org"}, **when)
+    set_secret(workspace=home, name="helper", value="not for everybody", by=None)
+
+
 @pytest.fixture
 def world() -> World:
     home, abroad = make_workspace("home"), make_workspace("abroad")
     run = make_run(home)
     step = Step.objects.create(run=run, key="s#0", kind="step", name="s", status="running", started_at=timezone.now())
     document = Document.objects.create(workspace=home, title="A text", text="Words.", size=6, digest="d")
-    agent = make_agent(home, "helper")
+    make_named(home)
     event = emit_event(home, "something.happened")
-    Subscription.objects.create(workspace=home, name="helper", pattern="*", agent=agent)
     thread = Thread.objects.create(workspace=home, agent=Agent.objects.get(), policy="reject")
     limit = Limit.objects.create(workspace=home, name="host:*", amount=1)
-    Provider.objects.create(workspace=home, name="helper", kind="openai")
-    when = {"timing": "interval", "seconds": 600, "anchor": timezone.now()}
-    Schedule.objects.create(workspace=home, name="helper", **when)
-    Watcher.objects.create(workspace=home, name="helper", kind="feed", target={"url": "https://example.org"}, **when)
-    set_secret(workspace=home, name="helper", value="not for everybody", by=None)
     stranger, viewer = make_user(abroad, Role.ADMIN), make_user(home, Role.VIEWER)
     member = make_user(home)
     expired = make_token(home, member)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -30,7 +31,7 @@ def send(client: Client, method: str, path: str, body: Any = None) -> Any:
     return answer.status_code, answer.json() if answer.content else None
 
 
-def test_from_a_draft_to_a_pinned_run(manager: Client, api: Client) -> None:
+def test_from_a_draft_to_two_versions(manager: Client, api: Client) -> None:
     status, draft = send(manager, "POST", AGENTS, {"name": "reader", "workflow": "api_echo", "input_schema": TOPIC})
     assert (status, draft["revision"], draft["problems"]) == (201, 1, [])
     assert send(api, "POST", "/api/v1/runs", {"agent": "reader"})[0] == 400
@@ -56,10 +57,25 @@ def test_from_a_draft_to_a_pinned_run(manager: Client, api: Client) -> None:
     assert [item["number"] for item in send(api, "GET", listed["next"])[1]["items"]] == [1]
     assert send(api, "GET", f"{AGENTS}/reader/versions/1")[1]["definition"]["description"] == ""
 
-    def started(**body: Any) -> tuple[int, Any]:
+
+@pytest.fixture
+def started(api: Client) -> Callable[..., tuple[int, Any]]:
+    """Start the reader; gives the version that runs, or the fields that are wrong."""
+
+    def start(**body: Any) -> tuple[int, Any]:
         status, run = send(api, "POST", "/api/v1/runs", {"agent": "reader", "input": {"topic": "tides"}, **body})
         return status, run.get("agent_version") or sorted(run.get("errors", {}))
 
+    return start
+
+
+def test_a_run_takes_the_current_version_or_the_one_it_names(
+    manager: Client, workspace: Workspace, started: Callable[..., tuple[int, Any]]
+) -> None:
+    make_agent(workspace, "reader", workflow="api_echo", input_schema=TOPIC)
+    revision = send(manager, "GET", f"{AGENTS}/reader/draft")[1]["revision"]
+    send(manager, "PATCH", f"{AGENTS}/reader/draft", {"revision": revision, "description": "Better."})
+    assert send(manager, "POST", f"{AGENTS}/reader/publish", {"revision": revision + 1})[1]["number"] == 2
     assert started() == (202, 2)
     assert started(version=1) == (202, 1)
     assert started(agent="reader@1") == (202, 1)
@@ -71,6 +87,11 @@ def test_from_a_draft_to_a_pinned_run(manager: Client, api: Client) -> None:
     assert send(manager, "POST", f"{AGENTS}/reader/rollback", {"version": 1})[1]["version"] == 1
     assert started() == (202, 1)
 
+
+def test_an_agent_that_is_put_away_starts_no_runs(
+    manager: Client, api: Client, workspace: Workspace, started: Callable[..., tuple[int, Any]]
+) -> None:
+    make_agent(workspace, "reader", workflow="api_echo", input_schema=TOPIC)
     assert send(manager, "POST", f"{AGENTS}/reader/archive")[1]["archived_at"]
     assert send(api, "GET", AGENTS)[1]["items"] == []
     assert [item["name"] for item in send(api, "GET", f"{AGENTS}?archived=true")[1]["items"]] == ["reader"]

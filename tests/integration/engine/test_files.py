@@ -96,7 +96,12 @@ def test_files_are_kept_and_read_by_their_names_and_by_nothing_else(
     assert refused == ["ToolFailed"] * 2 * len(NAMES)
     assert set(Artifact.objects.values_list("name", flat=True)) == {"a.txt"}
     assert {path.name for path in tmp_path.iterdir()} == {"artifacts"}
-    # Each is an event of the run that kept it, written with it.
+    assert_each_is_an_event(workspace, run)
+    assert_nobody_else_has_it(RunFiles(store), run)
+
+
+def assert_each_is_an_event(workspace: Workspace, run: Run) -> None:
+    """Each file is an event of the run that kept it, written with it."""
     told = Event.objects.filter(name="artifact.added", source="artifacts", cause=run).order_by("id")
     assert [event.data for event in told] == [
         {
@@ -110,10 +115,12 @@ def test_files_are_kept_and_read_by_their_names_and_by_nothing_else(
         for number, kept in enumerate(Artifact.objects.order_by("id"))
     ]
     assert [(event.workspace, event.tainted) for event in told] == [(workspace, False)] * 2
-    # Another run, and another workspace, have no such file.
-    files_of = RunFiles(store)
-    assert files_of.load(workspace.pk, run.pk, "a.txt").content == "grüße".encode()
-    for workspace_id, run_id in ((workspace.pk + 1, run.pk), (workspace.pk, make_run(workspace).pk)):
+
+
+def assert_nobody_else_has_it(files_of: RunFiles, run: Run) -> None:
+    """Another run, and another workspace, have no such file."""
+    assert files_of.load(run.workspace_id, run.pk, "a.txt").content == "grüße".encode()
+    for workspace_id, run_id in ((run.workspace_id + 1, run.pk), (run.workspace_id, make_run(run.workspace).pk)):
         with pytest.raises(ToolFailed, match="no file named"):
             files_of.load(workspace_id, run_id, "a.txt")
 

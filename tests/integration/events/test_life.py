@@ -95,13 +95,9 @@ def test_a_failed_run_starts_the_agent_that_looks_after_failures(
 
     agent = make_agent(workspace, "breaker", workflow="breaks")
     make_agent(workspace, "medic", workflow="looks_after")
-    subscribe(
-        "failures",
-        pattern="run.failed",
-        agent="medic",
-        filter={"path": "agent", "equals": "breaker"},
-        input={"run": "{{ data.run }}", "why": "{{ data.reason }}"},
-    )
+    given = {"run": "{{ data.run }}", "why": "{{ data.reason }}"}
+    only = {"path": "agent", "equals": "breaker"}
+    subscribe("failures", pattern="run.failed", agent="medic", filter=only, input=given)
 
     failed = until(start_run(workspace=workspace, agent=agent, input=None).pk)
 
