@@ -15,7 +15,6 @@ from threading import BoundedSemaphore
 from typing import Any, cast
 
 import structlog
-from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
@@ -26,11 +25,11 @@ from agents.llm import ModelAccess
 from agents.llm.config import ANTHROPIC_ADDRESS, OFFLINE, OPENAI_ADDRESS, PRICES, Kind, KnownProvider
 from agents.models import Provider, ProviderKind, User, Workspace
 from agents.services.errors import Conflict, InvalidInput, NotFound
+from agents.services.reaching import check_host
 from agents.services.rights import require_admin
-from tools.addresses import AddressPolicy
-from tools.errors import AddressRefused, ToolsError
+from tools.errors import AddressRefused
 from tools.hosts import is_listed
-from tools.http import admitted_addresses, parse_url
+from tools.http import parse_url
 from tools.models import Secret
 from tools.redaction import everywhere
 from tools.secrets import vault
@@ -44,7 +43,6 @@ MAX_NOTE = 200
 DEAREST = 1_000_000.0
 """US dollars per million tokens."""
 CONTEXTS = range(256, 100_000_001)
-LOOK_UP_SECONDS = 5.0
 WHAT = "change and try out its providers"
 
 TRIAL_SECONDS = 30.0
@@ -91,7 +89,7 @@ class Wanted:
             if url.query or url.fragment:
                 raise AddressRefused("The address of a provider has nothing after its path: no ? and no #.")
             if self.base_url:
-                asyncio.run(_look_up(url.raw_host.decode("ascii"), url.port or (443 if url.scheme == "https" else 80)))
+                check_host(self.base_url)
         except AddressRefused as error:
             raise InvalidInput(str(error), "base_url") from error
         return url.host
@@ -194,17 +192,6 @@ def check_name(name: str) -> None:
             f"{' and '.join(RESERVED)} are taken.",
             "name",
         )
-
-
-async def _look_up(host: str, port: int) -> None:
-    try:
-        async with asyncio.timeout(LOOK_UP_SECONDS):
-            await admitted_addresses(AddressPolicy.of(settings.ALLOWED_NETWORKS), host, port)
-    except AddressRefused:
-        raise
-    except (ToolsError, TimeoutError):
-        # A name that can't be looked up now: each request looks anew, by the same rules.
-        return
 
 
 async def _ask(provider: Provider, model: str) -> tuple[bool, str]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import structlog
-from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -18,17 +16,16 @@ from agents import matching
 from agents.engine.interest import let_take_effect
 from agents.models import Event, User, WebhookDelivery, WebhookEndpoint, Workspace
 from agents.services.errors import Conflict, InvalidInput, NotFound
+from agents.services.reaching import check_host
 from agents.services.rights import require_admin
 from agents.services.webhook_secrets import DAY, check_secret, make_secret, rotate_secret, set_secret
 from agents.services.webhook_sources import NAME, WHAT
 from agents.triggers import outbox
 from agents.triggers.patterns import fault_of_pattern
-from tools.addresses import AddressPolicy
-from tools.errors import AddressRefused, ToolsError
-from tools.http import admitted_addresses, parse_url
+from tools.errors import AddressRefused
+from tools.http import parse_url
 
 MAX_ENDPOINTS, MAX_EVENTS, MAX_NOTE, MAX_URL = 50, 50, 200, 2000
-LOOK_UP_SECONDS: Final = 5.0
 TEST_EVENT: Final = "webhook.test"
 BY_HAND: Final = "Switched off by {}."
 _SPACES = re.compile(r"\s")
@@ -65,7 +62,7 @@ class Wanted:
             url = parse_url(self.url)
             if url.fragment:
                 raise AddressRefused("What stands behind a # is not sent: leave it out.")
-            asyncio.run(_look_up(url.raw_host.decode("ascii"), url.port or (443 if url.scheme == "https" else 80)))
+            check_host(self.url)
         except AddressRefused as error:
             raise InvalidInput(str(error), "url") from error
 
@@ -172,17 +169,6 @@ def try_endpoint(endpoint: WebhookEndpoint, *, by: User) -> WebhookDelivery:
         transaction.on_commit(outbox.poke)
     _log("webhook_endpoint_tested", endpoint, by)
     return delivery
-
-
-async def _look_up(host: str, port: int) -> None:
-    try:
-        async with asyncio.timeout(LOOK_UP_SECONDS):
-            await admitted_addresses(AddressPolicy.of(settings.ALLOWED_NETWORKS), host, port)
-    except AddressRefused:
-        raise
-    except (ToolsError, TimeoutError):
-        # A name that can't be looked up now: each attempt looks anew, by the same rules.
-        return
 
 
 def _write(endpoint: WebhookEndpoint, wanted: Wanted) -> None:
