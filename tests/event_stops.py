@@ -21,7 +21,7 @@ from django.db import transaction
 
 from agents.engine import Context, workflow
 from agents.engine.journal.store import Store
-from agents.services import dispatching, event_rows, events, handing_over, launching, listening
+from agents.services import dispatching, event_rows, events, handing_over, launching
 from agents.triggers import outbox
 from tests.stops import around, hold
 from tests.workflows import witness
@@ -75,16 +75,6 @@ def _hold_before_insert() -> None:
     setattr(events, name, held)
 
 
-def _hold_before_look() -> None:
-    look_back = listening.Listeners.look_back
-
-    def held(listeners: listening.Listeners, wanted: Any) -> Any:
-        hold("registered", [one.pattern for one in wanted])
-        return look_back(listeners, wanted)
-
-    setattr(listening.Listeners, "look_back", held)  # noqa: B010 (a method, for the time of the test)
-
-
 def _after_enqueue(_result: Any, told: Any, **_: Any) -> None:
     _dispatched.extend(names_of(told))
     hold("dispatching", names_of(told))
@@ -98,6 +88,7 @@ def _after_start(_result: Any, **given: Any) -> None:
 
 def _after_write(_result: Any, _store: Any, _worker: int, batch: Any, *_: Any) -> None:
     hold("emitted", [event.name for change in batch.changes for event in change.emitted])
+    hold("registered", [wanted.pattern for change in batch.changes for wanted in change.listens])
 
 
 def _install() -> None:
@@ -110,7 +101,6 @@ def _install() -> None:
     around(dispatching, "enqueue_deliveries", _after_enqueue)
     around(dispatching, "_launch_apart", lambda _result, event, *_: hold("met", [event.name]))
     around(launching, "start_run", _after_start)
-    _hold_before_look()
     around(
         handing_over, "tell_locked", lambda _result, _runs, told: hold("handing", [one.data["name"] for one in told])
     )
