@@ -19,6 +19,8 @@ from agents.api.parsing import DEFAULT_LIMIT, JSONRenderer, StrictJSONParser
 from agents.api.serializers import check_parameters
 from agents.models import AuthToken, User, Workspace
 
+ANY = "*/*"
+
 
 class ApiView(APIView):
     """A view of the API: a token's workspace, JSON in and out, problems for errors."""
@@ -33,6 +35,13 @@ class ApiView(APIView):
         super().initial(request, *args, **kwargs)
         for values in request.query_params.lists():
             check_parameters(values[1])
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> tuple[BaseRenderer, str]:
+        """Choose in what form to answer; who takes anything gets the only one there is without a choice."""
+        kinds = self.renderer_classes
+        if len(kinds) == 1 and not request.META["QUERY_STRING"] and request.META.get("HTTP_ACCEPT", ANY) == ANY:
+            return kinds[0](), kinds[0].media_type
+        return super().perform_content_negotiation(request, force)
 
     def get_exception_handler(self) -> Callable[..., Response]:
         return problems.handle
