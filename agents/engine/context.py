@@ -375,6 +375,8 @@ class Context:
         if self._x.sealed:
             raise Sealed
         scope = current_scope.get()
-        if scope is None or scope.task is not asyncio.current_task():
+        task = scope.task if scope is not None else None
+        # Asked by its loop: to find the running one is a system call each time.
+        if scope is None or task is None or task is not asyncio.current_task(task.get_loop()):
             raise ForeignTask(what)
         return scope

@@ -31,8 +31,8 @@ LONGEST_WAIT = 1.0
 """Seconds after which the broker looks by itself, and the pusher sees that it is to stop."""
 TICK, TASK_TICK = 0.015, 0.05
 """How often SQLite is asked whether something changed: where runs wait, and where only ordinary tasks do."""
-FIRST_GAP, LONGEST_GAP = 0.01, 0.25
-"""Seconds between two hints: where runs come and go, and where nobody takes what is due."""
+FIRST_GAP, BUSY_GAP, LONGEST_GAP = 0.01, 0.05, 0.25
+"""Seconds between two hints: after none were needed, where runs come and go, and where nobody takes what is due."""
 FLAGS_EVERY = 0.2
 SWEEP_EVERY = 10.0
 """How often tasks are looked for whose cluster is gone."""
@@ -108,20 +108,25 @@ class RunBroker(ORM):
         return list(deliveries.fetch(self.list_key, deliveries.own_holder()))
 
     def _hints(self) -> list[tuple[Any, str]]:
-        """Give one hint per worker if runs are due; fewer and fewer while nobody takes them."""
+        """Give one hint per worker if runs are due; fewer and fewer while some stay due.
+
+        Whoever has taken all he can takes more by himself. So what the hints before have not emptied needs no new ones,
+        unless something new is told of.
+        """
         if self.list_key != "runs":
             return []
         now = time.monotonic()
         # Where the database told of something, there is no need to look first.
         is_told = self._has_news and now > self._hinted_at + FIRST_GAP
         head = None if is_told else self._first_due() or self._flagged() or self._first_event()
-        if head is None and not self._has_news:
-            self._head = None
-            return []
-        # Where runs come and go the head is another each time: a hint for each would keep every process busy.
-        self._gap = min(LONGEST_GAP, self._gap * 2) if head is not None and head == self._head else FIRST_GAP
+        if head is None:
+            self._gap = FIRST_GAP
+            if not self._has_news:
+                self._head = None
+                return []
         if now < self._hinted_at + self._gap:
             time.sleep(self._hinted_at + self._gap - now)
+        self._gap = min(LONGEST_GAP if head == self._head else BUSY_GAP, self._gap * 2)
         self._head, self._hinted_at, self._has_news = head, time.monotonic(), False
         return [(HINT, hint())] * int(Conf.WORKERS)
 

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TypeAlias
 from uuid import UUID
 
@@ -106,7 +107,7 @@ class Journal:
 
         It raises LeaseLost when another worker holds the run, Unwritable when the database refuses a value.
         """
-        future: asyncio.Future[Committed] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Committed] = self._loop.create_future()
         if refused := self._refused.pop(lease, None):
             # Of an earlier change that nobody awaited: this one may build on what is not there.
             future.set_exception(refused)
@@ -124,7 +125,7 @@ class Journal:
     async def claim(self, request: ClaimRequest) -> list[Claimed]:
         """Take up to `limit` queued runs, in the next batch. One call at a time."""
         assert self._claim is None, "one claim at a time"
-        future: asyncio.Future[list[Claimed]] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[list[Claimed]] = self._loop.create_future()
         self._claim = (request, future)
         self._wake()
         return await future
@@ -151,6 +152,11 @@ class Journal:
                 self._dirty.set()
             else:
                 self._idle.set()
+
+    @cached_property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that this belongs to. To ask for the running one is a system call each time."""
+        return asyncio.get_running_loop()
 
     def _wake(self) -> None:
         self._dirty.set()
@@ -206,7 +212,7 @@ class Journal:
 
     async def _commit(self, batch: Batch) -> BatchResult:
         """Write a batch, for as long as it takes the database to come back."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         pause = FIRST_PAUSE
         while True:
             self.attempt_began = loop.time()

@@ -1,9 +1,9 @@
-"""The journal's tables in PostgreSQL: rows travel as one JSON parameter, statements in a pipeline."""
+"""The journal's tables in PostgreSQL: rows travel as an array per column, statements in a pipeline."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from datetime import datetime
@@ -18,6 +18,7 @@ from agents.engine.call_records import CallsChange
 from agents.engine.connecting import with_patience
 from agents.engine.happening_records import EmittedRecord
 from agents.engine.journal import postgres_statements as sql
+from agents.engine.journal.postgres_arrays import adapt, array, columns
 from agents.engine.journal.store import RUN_COST_US, NewRun, StepWrites, Store, typed_errors
 from agents.engine.life import Told, patterned
 from agents.engine.records import (
@@ -56,6 +57,7 @@ class PostgresStore(Store):
     def connection(self) -> psycopg.Connection[Any]:
         if self._connection is None or self._connection.closed:
             self._connection = psycopg.connect(**self._connect_parameters(), autocommit=True)
+            adapt(self._connection)
         return self._connection
 
     def _connect_parameters(self) -> dict[str, Any]:
@@ -86,15 +88,15 @@ class PostgresStore(Store):
                 raise
 
     def lock_runs(self, ids: Sequence[UUID]) -> dict[UUID, RunRow]:
-        rows = self.connection.execute(sql.LOCK_RUNS, (_uuids(ids),)).fetchall()
+        rows = self.connection.execute(sql.LOCK_RUNS, (array("uuid", ids),)).fetchall()
         return {row[0]: RunRow(*row) for row in rows}
 
     def update_runs(self, rows: Sequence[RunRow]) -> None:
         # A run that goes on changes in its counters only: half the columns, most of the time.
         if counted := [sql.counters_of(row) for row in rows if row.status == "running"]:
-            self.connection.execute(sql.COUNT_RUNS, (_json(sql.RUN_COUNTERS, counted),))
+            self.connection.execute(sql.COUNT_RUNS, columns(sql.RUN_COUNTERS, counted))
         if moved := [sql.columns_of_run(row) for row in rows if row.status != "running"]:
-            self.connection.execute(sql.UPDATE_RUNS, (_json(sql.RUN_COLUMNS, moved),))
+            self.connection.execute(sql.UPDATE_RUNS, columns(sql.RUN_COLUMNS, moved))
 
     def insert_runs(self, runs: Sequence[NewRun]) -> None:
         rows = [
@@ -118,7 +120,7 @@ class PostgresStore(Store):
             )
             for run in runs
         ]
-        self.connection.execute(sql.INSERT_RUNS, (_json(sql.NEW_RUN_COLUMNS, rows),))
+        self.connection.execute(sql.INSERT_RUNS, columns(sql.NEW_RUN_COLUMNS, rows))
 
     def next_ranks(self, workspace_id: int, count: int) -> list[int]:
         row = self.connection.execute(
@@ -131,70 +133,58 @@ class PostgresStore(Store):
     def write_steps(self, changes: Sequence[Change], now: datetime) -> None:
         execute = self.connection.execute
         if superseded := [(c.run_id, key) for c in changes for key in c.superseded]:
-            execute(
-                "UPDATE agents_step s SET superseded=TRUE FROM unnest(%s::uuid[], %s::text[]) AS v(run_id, key)"
-                " WHERE s.run_id=v.run_id AND s.key=v.key AND NOT s.superseded",
-                _columns(superseded),
-            )
+            execute(sql.SUPERSEDE_STEPS, columns(sql.STEP_KEY, superseded))
         steps = StepWrites.of(changes)
         if steps.plain:
             plain = [(run_id, *sql.columns_of_plain_step(step)) for run_id, step in steps.plain]
-            execute(sql.INSERT_PLAIN_STEPS, (_json(("run_id", *sql.PLAIN_STEP), plain),))
+            execute(sql.INSERT_PLAIN_STEPS, columns(sql.PLAIN_STEP, plain))
         if steps.new:
             new = [(run_id, *sql.columns_of_new_step(step)) for run_id, step in steps.new]
-            execute(sql.INSERT_STEPS, (_json(("run_id", *sql.NEW_STEP), new),))
+            execute(sql.INSERT_STEPS, columns(sql.NEW_STEP, new))
         if steps.old:
             old = [(run_id, *sql.changes_of_step(step)) for run_id, step in steps.old]
-            execute(sql.UPDATE_STEPS, (_json(("run_id", *sql.STEP_CHANGES), old),))
+            execute(sql.UPDATE_STEPS, columns(sql.STEP_CHANGES, old))
         if larges := [(large.id, c.run_id, large.data) for c in changes for large in c.larges]:
-            execute(
-                "INSERT INTO agents_largeoutcome (id, run_id, data)"
-                " SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::bytea[])",
-                _columns(larges),
-            )
+            execute(sql.INSERT_LARGES, columns(sql.LARGE, larges))
         if consumed := [id for c in changes for id in c.consumed]:
             execute("UPDATE agents_inbox SET consumed_at=%s, data=NULL WHERE id = ANY(%s)", (now, consumed))
         if streamed := [(c.run_id, key) for c in changes for key in c.streamed]:
-            execute(
-                "DELETE FROM agents_partial p USING unnest(%s::uuid[], %s::text[]) AS v(run_id, key)"
-                " WHERE p.run_id=v.run_id AND p.key=v.key",
-                _columns(streamed),
-            )
+            execute(sql.DROP_PARTIALS, columns(sql.STEP_KEY, streamed))
         if artifacts := [(c.workspace_id, c.run_id, *sql.columns_of_artifact(a)) for c in changes for a in c.artifacts]:
-            execute(sql.INSERT_ARTIFACTS, (_json(("workspace_id", "run_id", *sql.ARTIFACT), artifacts),))
+            execute(sql.INSERT_ARTIFACTS, columns(sql.ARTIFACT, artifacts))
 
     def write_trust(self, changes: Sequence[tuple[Change, TrustChange]]) -> None:
         execute = self.connection.execute
         if tainted := [(change.run_id, key) for change, trust in changes for key in trust.tainted]:
             execute(sql.TAINT_RUNS, ([run_id for run_id, _ in tainted],))
-            execute(sql.TAINT_STEPS, _columns(tainted))
+            execute(sql.TAINT_STEPS, columns(sql.STEP_KEY, tainted))
         if withdrawn := [(change.run_id, key) for change, trust in changes for key in trust.withdrawn]:
-            execute(sql.WITHDRAW_APPROVALS, _columns(withdrawn))
+            execute(sql.WITHDRAW_APPROVALS, columns(sql.STEP_KEY, withdrawn))
         if asked := [
             (change.workspace_id, change.run_id, *sql.columns_of_approval(approval))
             for change, trust in changes
             for approval in trust.approvals
         ]:
-            execute(sql.INSERT_APPROVALS, (_json(("workspace_id", "run_id", *sql.APPROVAL), asked),))
+            execute(sql.INSERT_APPROVALS, columns(sql.APPROVAL, asked))
 
     def write_calls(self, changes: Sequence[tuple[Change, CallsChange]], now: datetime) -> None:
         execute = self.connection.execute
         if new := [(change.run_id, call) for change, calls in changes for call in calls.new]:
             rows = [(run_id, *sql.columns_of_call(call)) for run_id, call in new]
-            execute(sql.INSERT_CALLS, (_json(("run_id", *sql.CALL), rows),))
+            execute(sql.INSERT_CALLS, columns(sql.CALL, rows))
             execute(sql.INSERT_TASKS, (now, [call.message for _, call in new]))
         if dropped := [id for _, calls in changes for id in calls.dropped]:
             execute(sql.DROP_CALLS, (dropped,))
 
     def write_emitted(self, events: Sequence[tuple[int, UUID, EmittedRecord]]) -> None:
         rows = [(workspace_id, run_id, *event) for workspace_id, run_id, event in events]
-        self.connection.execute(sql.INSERT_EMITTED, (_json(sql.EMITTED_COLUMNS, rows),))
+        self.connection.execute(sql.INSERT_EMITTED, columns(sql.EMITTED_COLUMNS, rows))
 
     def write_listens(self, changes: Sequence[Change]) -> None:
         if new := [sql.columns_of_listening(one) for change in changes for one in change.listens]:
-            self.connection.execute(sql.LISTEN, (_json(sql.LISTENING, new),))
+            self.connection.execute(sql.LISTEN, columns(sql.LISTENING, new))
         if over := [(change.run_id, key) for change in changes for key in change.deaf]:
-            self.connection.execute(sql.UNLISTEN, _columns(over))
+            self.connection.execute(sql.UNLISTEN, columns(sql.STEP_KEY, over))
 
     def wanted_events(self, asked: AbstractSet[Told]) -> Callable[[], AbstractSet[Told]]:
         # The lock was asked for by the statement that noted the batch: this one sees what was committed before it.
@@ -203,11 +193,11 @@ class PostgresStore(Store):
 
     def insert_events(self, events: Sequence[tuple[UUID, int, EventRecord]]) -> None:
         rows = [(run_id, number, event.kind, event.at, event.data) for run_id, number, event in events]
-        self.connection.execute(sql.INSERT_EVENTS, (_json(sql.EVENT_COLUMNS, rows),))
+        self.connection.execute(sql.INSERT_EVENTS, columns(sql.EVENT_COLUMNS, rows))
 
     def insert_messages(self, messages: Sequence[MessageRecord], now: datetime) -> None:
         rows = [(m.run_id, m.name, m.token, m.data) for m in messages]
-        self.connection.execute(sql.INSERT_MESSAGES, (now, _json(sql.MESSAGE_COLUMNS, rows)))
+        self.connection.execute(sql.INSERT_MESSAGES, (now, *columns(sql.MESSAGE_COLUMNS, rows)))
 
     def waits_of(self, ids: Sequence[UUID]) -> dict[UUID, list[WaitRecord]]:
         if not ids:
@@ -224,7 +214,7 @@ class PostgresStore(Store):
 
     def insert_waits(self, waits: Sequence[tuple[UUID, WaitRecord]], now: datetime) -> None:
         rows = [(id, w.kind, w.key, w.name, w.due_at, w.needed, w.data) for id, w in waits]
-        self.connection.execute(sql.INSERT_WAITS, (now, _json(sql.WAIT_COLUMNS, rows)))
+        self.connection.execute(sql.INSERT_WAITS, (now, *columns(sql.WAIT_COLUMNS, rows)))
 
     def delete_waits(self, ids: Iterable[UUID]) -> None:
         self.connection.execute("DELETE FROM agents_wait WHERE run_id = ANY(%s)", (list(ids),))
@@ -314,16 +304,6 @@ class PostgresStore(Store):
             found[row[0]].messages.append(MessageRecord(*row))
 
 
-def _columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)]
-
-
-def _json(columns: Iterable[str], rows: Iterable[Sequence[Any]]) -> str:
+def _json(names: Collection[str], rows: Iterable[Sequence[Any]]) -> str:
     """Give the parameter of a recordset."""
-    names = tuple(columns)
     return orjson.dumps([dict(zip(names, row, strict=True)) for row in rows]).decode()
-
-
-def _uuids(ids: Iterable[UUID]) -> str:
-    """Give an array's text: psycopg would take its elements' types one by one."""
-    return f"{{{','.join([id.hex for id in ids])}}}"

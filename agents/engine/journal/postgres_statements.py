@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from operator import attrgetter
 
 from agents.engine.canonical import encode
 from agents.engine.happening_records import Listening, told_name
-
-
-def _recordset(**columns: str) -> str:
-    """Give the rows of one JSON parameter as a table `v` with these columns and types.
-
-    One value that orjson writes costs the worker a fraction of what an array per column or COPY would, and unlike COPY
-    it can be sent along with other statements.
-    """
-    return f"json_to_recordset(%s::json) AS v({', '.join(f'{name} {type}' for name, type in columns.items())})"
-
+from agents.engine.journal import postgres_arrays as arrays
 
 RUN_COUNTERS = {
     "id": "uuid",
@@ -57,6 +48,7 @@ NEW_RUN_COLUMNS = {
     "deadline_at": "timestamptz",
 }
 STEP_CHANGES = {
+    "run_id": "uuid",
     "key": "text",
     "label": "text",
     "status": "text",
@@ -73,12 +65,14 @@ STEP_CHANGES = {
     "cost_microusd": "bigint",
     "finished_at": "timestamptz",
 }
-NEW_STEP = {"kind": "text", "name": "text", "started_at": "timestamptz", **STEP_CHANGES}
-PLAIN_STEP = {
-    name: NEW_STEP[name]
-    for name in ("key", "kind", "name", "label", "effect", "digest", "input", "outcome", "started_at", "finished_at")
-}
+NEW_STEP = {**STEP_CHANGES, "kind": "text", "name": "text", "started_at": "timestamptz"}
+_OF_PLAIN = "run_id key kind name label effect digest input outcome started_at finished_at"
+PLAIN_STEP = {name: NEW_STEP[name] for name in _OF_PLAIN.split()}
+STEP_KEY = {"run_id": "uuid", "key": "text"}
+LARGE = {"id": "uuid", "run_id": "uuid", "data": "bytea"}
 ARTIFACT = {
+    "workspace_id": "bigint",
+    "run_id": "uuid",
     "id": "uuid",
     "key": "text",
     "name": "text",
@@ -88,6 +82,8 @@ ARTIFACT = {
     "created_at": "timestamptz",
 }
 APPROVAL = {
+    "workspace_id": "bigint",
+    "run_id": "uuid",
     "id": "uuid",
     "key": "text",
     "kind": "text",
@@ -102,6 +98,7 @@ APPROVAL = {
     "expires_at": "timestamptz",
 }
 CALL = {
+    "run_id": "uuid",
     "id": "uuid",
     "key": "text",
     "attempt": "smallint",
@@ -143,19 +140,21 @@ MESSAGE_COLUMNS = {"run_id": "uuid", "name": "text", "token": "text", "data": "t
 
 
 def _insert(table: str, columns: Mapping[str, str], constants: str = "", values: str = "") -> str:
-    """Give the statement that inserts rows of a recordset, with further columns of constant values."""
+    """Give the statement that inserts rows of a table of arrays, with further columns of constant values."""
     names = ", ".join(columns)
     further = (f", {constants}", f", {values}") if constants else ("", "")
-    return f"INSERT INTO {table} ({names}{further[0]}) SELECT {names}{further[1]} FROM {_recordset(**columns)}"  # noqa: S608 (names of our own)
+    return f"INSERT INTO {table} ({names}{further[0]}) SELECT {names}{further[1]} FROM {arrays.table(columns)}"  # noqa: S608 (names of our own)
 
 
-def _update(table: str, columns: Iterable[str], recordset: str, where: str) -> str:
-    """Give the statement that updates rows by a recordset; an input or output that is not named stays as it is."""
+def _update(table: str, columns: Mapping[str, str], key: Sequence[str], where: str) -> str:
+    """Give the statement that updates rows by a table of arrays; an input or output that is None stays as it is."""
     kept = ("input", "output")
-    values = ((name, f"coalesce(v.{name}, t.{name})" if name in kept else f"v.{name}") for name in columns)
-    return (
-        f"UPDATE {table} t SET {', '.join(f'{name}={value}' for name, value in values)} FROM {recordset} WHERE {where}"  # noqa: S608 (names of our own)
+    values = (
+        f"{name}={f'coalesce(v.{name}, t.{name})' if name in kept else f'v.{name}'}"
+        for name in columns
+        if name not in key
     )
+    return f"UPDATE {table} t SET {', '.join(values)} FROM {arrays.table(columns)} WHERE {where}"  # noqa: S608 (names of our own)
 
 
 LOCK_RUNS = """
@@ -163,8 +162,8 @@ SELECT id, status, reason, wanted, worker_id, epoch, wakes, last_event, steps_do
  cost_microusd, NULL, NULL, finished_at
 FROM agents_run WHERE id = ANY(%s::uuid[]) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
 """
-UPDATE_RUNS = _update("agents_run", [*RUN_COLUMNS][1:], _recordset(**RUN_COLUMNS), "t.id = v.id")
-COUNT_RUNS = _update("agents_run", [*RUN_COUNTERS][1:], _recordset(**RUN_COUNTERS), "t.id = v.id")
+UPDATE_RUNS = _update("agents_run", RUN_COLUMNS, ("id",), "t.id = v.id")
+COUNT_RUNS = _update("agents_run", RUN_COUNTERS, ("id",), "t.id = v.id")
 INSERT_RUNS = _insert(
     "agents_run",
     NEW_RUN_COLUMNS,
@@ -172,55 +171,57 @@ INSERT_RUNS = _insert(
     " tags, idempotency_key, request_digest",
     "'queued', '', '', 0, 0, 1, 0, 0, 0, 0, 'run', '[]'::jsonb, '', ''",
 )
-INSERT_STEPS = _insert("agents_step", {"run_id": "uuid", **NEW_STEP}, "superseded", "FALSE")
+INSERT_STEPS = _insert("agents_step", NEW_STEP, "superseded", "FALSE")
 INSERT_PLAIN_STEPS = _insert(
     "agents_step",
-    {"run_id": "uuid", **PLAIN_STEP},
+    PLAIN_STEP,
     "status, attempt, input_tokens, output_tokens, superseded",
     "'succeeded', 1, 0, 0, FALSE",
 )
 UPDATE_STEPS = _update(
     "agents_step",
-    [*STEP_CHANGES][1:],
-    _recordset(run_id="uuid", **STEP_CHANGES),
+    STEP_CHANGES,
+    ("run_id", "key"),
     "t.run_id = v.run_id AND t.key = v.key AND NOT t.superseded",
 )
 INSERT_EVENTS = _insert("agents_runevent", EVENT_COLUMNS)
 INSERT_EMITTED = _insert("agents_event", EMITTED_COLUMNS) + " ON CONFLICT DO NOTHING"
 LISTEN = f"""
 INSERT INTO agents_listener AS l (workspace_id, run_id, key, pattern, filter, has_looked_back)
-SELECT workspace_id, run_id, key, pattern, filter, FALSE FROM {_recordset(**LISTENING)}
+SELECT workspace_id, run_id, key, pattern, filter, FALSE FROM {arrays.table(LISTENING)}
 WHERE NOT EXISTS (
  SELECT 1 FROM agents_inbox i WHERE i.run_id=v.run_id AND i.name=v.told AND i.consumed_at IS NULL)
 ON CONFLICT (run_id, key) DO UPDATE SET pattern=excluded.pattern, filter=excluded.filter, has_looked_back=FALSE
 WHERE (l.pattern, l.filter) IS DISTINCT FROM (excluded.pattern, excluded.filter)
 """  # noqa: S608 (names of our own)
-UNLISTEN = """
-DELETE FROM agents_listener l USING unnest(%s::uuid[], %s::text[]) AS v(run_id, key)
-WHERE l.run_id=v.run_id AND l.key=v.key
-"""
-INSERT_ARTIFACTS = _insert("agents_artifact", {"workspace_id": "bigint", "run_id": "uuid", **ARTIFACT})
-INSERT_APPROVALS = _insert(
-    "agents_approval",
-    {"workspace_id": "bigint", "run_id": "uuid", **APPROVAL},
-    "status, comment",
-    "'open', ''",
-)
-WITHDRAW_APPROVALS = """
-UPDATE agents_approval a SET status='withdrawn' FROM unnest(%s::uuid[], %s::text[]) AS v(run_id, key)
+UNLISTEN = f"""
+DELETE FROM agents_listener l USING {arrays.table(STEP_KEY)} WHERE l.run_id=v.run_id AND l.key=v.key
+"""  # noqa: S608 (names of our own)
+INSERT_ARTIFACTS = _insert("agents_artifact", ARTIFACT)
+INSERT_APPROVALS = _insert("agents_approval", APPROVAL, "status, comment", "'open', ''")
+SUPERSEDE_STEPS = f"""
+UPDATE agents_step s SET superseded=TRUE FROM {arrays.table(STEP_KEY)}
+WHERE s.run_id=v.run_id AND s.key=v.key AND NOT s.superseded
+"""  # noqa: S608 (names of our own)
+DROP_PARTIALS = f"""
+DELETE FROM agents_partial p USING {arrays.table(STEP_KEY)} WHERE p.run_id=v.run_id AND p.key=v.key
+"""  # noqa: S608 (names of our own)
+INSERT_LARGES = _insert("agents_largeoutcome", LARGE)
+WITHDRAW_APPROVALS = f"""
+UPDATE agents_approval a SET status='withdrawn' FROM {arrays.table(STEP_KEY)}
 WHERE a.run_id=v.run_id AND a.key=v.key AND a.status='open'
-"""
-INSERT_CALLS = _insert("agents_processcall", {"run_id": "uuid", **CALL}, "host", "''")
+"""  # noqa: S608 (names of our own)
+INSERT_CALLS = _insert("agents_processcall", CALL, "host", "''")
 INSERT_TASKS = (
     "INSERT INTO django_q_ormq (key, payload, lock) SELECT 'tools', v.payload, %s::timestamptz"
     " FROM unnest(%s::text[]) AS v(payload)"
 )
 DROP_CALLS = "DELETE FROM agents_processcall WHERE id = ANY(%s)"
 TAINT_RUNS = "UPDATE agents_run SET tainted=TRUE WHERE id = ANY(%s) AND NOT tainted"
-TAINT_STEPS = """
-UPDATE agents_step s SET tainted=TRUE FROM unnest(%s::uuid[], %s::text[]) AS v(run_id, key)
+TAINT_STEPS = f"""
+UPDATE agents_step s SET tainted=TRUE FROM {arrays.table(STEP_KEY)}
 WHERE s.run_id=v.run_id AND s.key=v.key AND NOT s.superseded
-"""
+"""  # noqa: S608 (names of our own)
 INSERT_WAITS = _insert("agents_wait", WAIT_COLUMNS, "created_at", "%s::timestamptz")
 INSERT_MESSAGES = (
     _insert("agents_inbox", MESSAGE_COLUMNS, "created_at", "%s::timestamptz")
@@ -228,12 +229,13 @@ INSERT_MESSAGES = (
 )
 counters_of = attrgetter(*RUN_COUNTERS)
 columns_of_run = attrgetter(*RUN_COLUMNS)
-columns_of_new_step = attrgetter(*NEW_STEP)
-columns_of_plain_step = attrgetter(*PLAIN_STEP)
-changes_of_step = attrgetter(*STEP_CHANGES)
-columns_of_artifact = attrgetter(*ARTIFACT)
-columns_of_approval = attrgetter(*APPROVAL)
-columns_of_call = attrgetter(*CALL)
+# The run that a step belongs to comes first.
+columns_of_new_step = attrgetter(*[*NEW_STEP][1:])
+columns_of_plain_step = attrgetter(*[*PLAIN_STEP][1:])
+changes_of_step = attrgetter(*[*STEP_CHANGES][1:])
+columns_of_artifact = attrgetter(*[*ARTIFACT][2:])
+columns_of_approval = attrgetter(*[*APPROVAL][2:])
+columns_of_call = attrgetter(*[*CALL][1:])
 
 
 def columns_of_listening(one: Listening) -> tuple[object, ...]:
@@ -263,7 +265,8 @@ AWAIT_INTEREST = f"SELECT pg_advisory_xact_lock({INTEREST})"
 TOLD_COLUMNS = {"workspace_id": "bigint", "name": "text", "pattern": "text"}
 # OFFSET keeps the planner from reading all subscriptions there are into a hash table, to look up three.
 WANTED = f"""
-SELECT DISTINCT v.workspace_id, v.name FROM {_recordset(**TOLD_COLUMNS)}
+SELECT DISTINCT v.workspace_id, v.name
+FROM json_to_recordset(%s::json) AS v({", ".join(f"{name} {type}" for name, type in TOLD_COLUMNS.items())})
 WHERE EXISTS (SELECT 1 FROM agents_subscription s WHERE s.workspace_id=v.workspace_id AND s.pattern=v.pattern OFFSET 0)
 OR EXISTS (SELECT 1 FROM agents_listener l WHERE l.workspace_id=v.workspace_id AND l.pattern=v.pattern OFFSET 0)
 OR EXISTS (SELECT 1 FROM agents_webhookendpoint e
