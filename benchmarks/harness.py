@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ import psutil
 from django.db import connection, transaction
 from django.db.models import F, Max, Min
 
+from agents.engine.canonical import JSON
 from agents.engine.database_clock import database_now
 from agents.engine.journal.store import RUN_COST_US
 from agents.engine.notify import announce
@@ -26,6 +27,16 @@ END_SECONDS = 300.0
 SETTLE_SECONDS = 1.5
 CLOCK_DIFFERENCE = 2.0
 """Seconds by which a worker's idea of the database's time may be off."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What each of many runs has to do: a workflow with an input, for an agent or none, and the steps that it takes."""
+
+    workflow: str
+    input: JSON
+    agent: str = ""
+    steps: int = 1
 
 
 @dataclass(frozen=True)
@@ -74,15 +85,17 @@ class Bench:
         """Queue many runs of the same input."""
         return self.queue_each(workflow, [dict(input) for _ in range(count)])
 
-    def queue_each(self, workflow: str, inputs: Sequence[Mapping[str, float | str]]) -> list[UUID]:
+    def queue_each(self, workflow: str, inputs: Sequence[JSON], *, agent: str = "") -> list[UUID]:
         """Queue many runs at once: in one transaction, ranked as one request after the other would rank them."""
         workspace = self.workspace
+        version = workspace.agents.get(name=agent).current if agent else None
         now = database_now()
         with transaction.atomic():
             rank = next_rank(workspace.pk, now, 0)
             runs = [
                 Run(
                     workspace=workspace,
+                    agent_version=version,
                     workflow=workflow,
                     input=input,
                     rank=rank + index * RUN_COST_US,

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import psutil
 
+from agents.engine.canonical import JSON
 from agents.engine.database_clock import database_now
 from benchmarks.harness import Bench, cpu_seconds, database_pids
 from benchmarks.workflows import SIX
@@ -16,10 +17,25 @@ from tests.instance import Process
 
 
 @dataclass(frozen=True)
+class Work:
+    """What each of many runs does: a workflow on an input, for an agent or none, and how many steps that takes."""
+
+    workflow: str
+    input: JSON
+    steps: int
+    agent: str = ""
+
+
+NOOPS = Work("bench_noops", {}, steps=SIX)
+
+
+@dataclass(frozen=True)
 class Pace:
     """What so many runs took, in seconds: of the clock, and of a processor by who used it."""
 
     runs: int
+    steps: int
+    """Of all runs."""
     seconds: float
     workers: float
     database: float
@@ -32,15 +48,15 @@ class Pace:
 
     @property
     def steps_per_second(self) -> float:
-        return self.runs * SIX / self.seconds
+        return self.steps / self.seconds
 
     @property
     def worker_us_per_step(self) -> float:
-        return self.workers / (self.runs * SIX) * 1e6
+        return self.workers / self.steps * 1e6
 
     @property
     def database_us_per_step(self) -> float:
-        return self.database / (self.runs * SIX) * 1e6
+        return self.database / self.steps * 1e6
 
     @property
     def percent_of_machine(self) -> float:
@@ -53,17 +69,18 @@ class Pace:
         return len(os.sched_getaffinity(0)) * self.seconds / (self.workers + self.database)
 
 
-def measure_pace(bench: Bench, clusters: Sequence[Process], runs: int) -> Pace:
-    """Queue so many runs of six no-op steps at once and wait until all are done."""
+def measure_pace(bench: Bench, clusters: Sequence[Process], runs: int, work: Work = NOOPS) -> Pace:
+    """Queue so many runs at once, of six no-op steps if nothing else is said, and wait until all are done."""
     pids = [worker.pid for cluster in clusters for worker in bench.workers(cluster)]
     server = database_pids()
-    ids = bench.queue_runs("bench_noops", runs)
+    ids = bench.queue_each(work.workflow, [work.input] * runs, agent=work.agent)
     queued_at = database_now()
     # The client's part, queueing them all, is over: from here on it only waits.
     workers, database, machine = cpu_seconds(*pids), cpu_seconds(*server), _busy_seconds()
     span = bench.wait_for_end(ids)
     return Pace(
         runs=runs,
+        steps=runs * work.steps,
         seconds=(span.finished_at - min(queued_at, span.started_at)) / timedelta(seconds=1),
         workers=cpu_seconds(*pids) - workers,
         database=cpu_seconds(*server) - database,

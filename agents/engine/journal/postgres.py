@@ -50,6 +50,7 @@ class PostgresStore(Store):
         self.patience = patience
         self._connection: psycopg.Connection[Any] | None = None
         self._low_rank = LOWEST_RANK
+        self._to_tell: list[str] = []
         self._holds_interest = False
         """Whether the batch that was noted last has the lock by which nobody's interest goes unnoticed."""
 
@@ -80,8 +81,12 @@ class PostgresStore(Store):
             try:
                 with connection.pipeline():
                     connection.execute("BEGIN")
+                    self._to_tell = []
                     yield
                     connection.execute("COMMIT")
+                    # A transaction that tells something keeps all others that do from committing until it is on disk.
+                    if self._to_tell:
+                        connection.execute(sql.TELL, (self._to_tell,))
             except BaseException:
                 if not connection.closed:
                     connection.rollback()
@@ -259,10 +264,7 @@ class PostgresStore(Store):
         return row[0] if row else 0
 
     def announce(self, *, live: bool, queue: bool) -> None:
-        if queue:
-            self.connection.execute(f"SELECT pg_notify('{QUEUE_CHANNEL}', '')")
-        if live:
-            self.connection.execute(f"SELECT pg_notify('{LIVE_CHANNEL}', '')")
+        self._to_tell = [channel for channel, is_told in ((QUEUE_CHANNEL, queue), (LIVE_CHANNEL, live)) if is_told]
 
     def histories(self, ids: Sequence[UUID]) -> dict[UUID, History]:
         with typed_errors():

@@ -261,6 +261,7 @@ INTEREST = 0x6C69_6665
 _HOLD = f"pg_try_advisory_xact_lock_shared({INTEREST})"
 HOLD_INTEREST = f"SELECT {_HOLD}"
 NOTE_BATCH = f"UPDATE agents_worker SET batch=%s WHERE id=%s AND batch<%s RETURNING {_HOLD}"  # noqa: S608 (our own)
+TELL = "SELECT pg_notify(channel, '') FROM unnest(%s::text[]) AS v(channel)"
 AWAIT_INTEREST = f"SELECT pg_advisory_xact_lock({INTEREST})"
 TOLD_COLUMNS = {"workspace_id": "bigint", "name": "text", "pattern": "text"}
 # OFFSET keeps the planner from reading all subscriptions there are into a hash table, to look up three.
