@@ -23,7 +23,7 @@ from agents.engine import Context, workflow
 from agents.engine.journal.store import Store
 from agents.services import dispatching, event_rows, events, handing_over, launching
 from agents.triggers import outbox
-from tests.stops import around, hold
+from tests.stops import around, hold, hold_at
 from tests.workflows import witness
 
 LEASE = timedelta(seconds=2)
@@ -87,8 +87,8 @@ def _after_start(_result: Any, **given: Any) -> None:
 
 
 def _after_write(_result: Any, _store: Any, _worker: int, batch: Any, *_: Any) -> None:
-    hold("emitted", [event.name for change in batch.changes for event in change.emitted])
-    hold("registered", [wanted.pattern for change in batch.changes for wanted in change.listens])
+    emitted = [event.name for change in batch.changes for event in change.emitted]
+    hold_at({"emitted": emitted, "registered": [wanted.pattern for c in batch.changes for wanted in c.listens]})
 
 
 def _install() -> None:

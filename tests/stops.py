@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,18 @@ FOR_EVER = 3600.0
 
 def hold(place: str, names: Iterable[str]) -> None:
     """Stop here if one of these wants it and nobody has stopped here for it before."""
+    hold_at({place: names})
+
+
+def hold_at(places: Mapping[str, Iterable[str]]) -> None:
+    """Stop in several places at once, for all that want it: what one commit did for them was done for all."""
     path = Path(os.environ["STOPS"])
-    for name in names:
-        if name.endswith(f".{place}") and name not in path.read_text().split():
-            with path.open("a") as file:
-                file.write(f"{os.getpid()} {name}\n")
-            time.sleep(FOR_EVER)
+    before = path.read_text().split()
+    held = [name for place, names in places.items() for name in names if name.endswith(f".{place}")]
+    if new := [name for name in held if name not in before]:
+        with path.open("a") as file:
+            file.write("".join(f"{os.getpid()} {name}\n" for name in new))
+        time.sleep(FOR_EVER)
 
 
 def around(owner: Any, name: str, after: Callable[..., None]) -> None:

@@ -50,6 +50,7 @@ class PostgresStore(Store):
         self.patience = patience
         self._connection: psycopg.Connection[Any] | None = None
         self._low_rank = LOWEST_RANK
+        self._gathered: list[tuple[str, Sequence[Any]]] = []
         self._to_tell: list[str] = []
         self._holds_interest = False
         """Whether the batch that was noted last has the lock by which nobody's interest goes unnoticed."""
@@ -81,9 +82,9 @@ class PostgresStore(Store):
             try:
                 with connection.pipeline():
                     connection.execute("BEGIN")
-                    self._to_tell = []
+                    self._gathered, self._to_tell = [], []
                     yield
-                    connection.execute("COMMIT")
+                    self._execute("COMMIT")
                     # A transaction that tells something keeps all others that do from committing until it is on disk.
                     if self._to_tell:
                         connection.execute(sql.TELL, (self._to_tell,))
@@ -92,6 +93,18 @@ class PostgresStore(Store):
                     connection.rollback()
                 raise
 
+    def _add(self, statement: str, parameters: Sequence[Any]) -> None:
+        """Send a statement with others of the batch that need not see what it does: all of them as one."""
+        self._gathered.append((statement, parameters))
+
+    def _execute(self, statement: str, parameters: Sequence[Any] = ()) -> psycopg.Cursor[Any]:
+        """Send a statement after those that were added before it."""
+        added, self._gathered = self._gathered, []
+        if added:
+            whole = sql.together(tuple(statement for statement, _ in added))
+            self.connection.execute(whole, [parameter for _, parameters in added for parameter in parameters])
+        return self.connection.execute(statement, parameters)
+
     def lock_runs(self, ids: Sequence[UUID]) -> dict[UUID, RunRow]:
         rows = self.connection.execute(sql.LOCK_RUNS, (array("uuid", ids),)).fetchall()
         return {row[0]: RunRow(*row) for row in rows}
@@ -99,9 +112,9 @@ class PostgresStore(Store):
     def update_runs(self, rows: Sequence[RunRow]) -> None:
         # A run that goes on changes in its counters only: half the columns, most of the time.
         if counted := [sql.counters_of(row) for row in rows if row.status == "running"]:
-            self.connection.execute(sql.COUNT_RUNS, columns(sql.RUN_COUNTERS, counted))
+            self._add(sql.COUNT_RUNS, columns(sql.RUN_COUNTERS, counted))
         if moved := [sql.columns_of_run(row) for row in rows if row.status != "running"]:
-            self.connection.execute(sql.UPDATE_RUNS, columns(sql.RUN_COLUMNS, moved))
+            self._add(sql.UPDATE_RUNS, columns(sql.RUN_COLUMNS, moved))
 
     def insert_runs(self, runs: Sequence[NewRun]) -> None:
         rows = [
@@ -125,10 +138,10 @@ class PostgresStore(Store):
             )
             for run in runs
         ]
-        self.connection.execute(sql.INSERT_RUNS, columns(sql.NEW_RUN_COLUMNS, rows))
+        self._execute(sql.INSERT_RUNS, columns(sql.NEW_RUN_COLUMNS, rows))
 
     def next_ranks(self, workspace_id: int, count: int) -> list[int]:
-        row = self.connection.execute(
+        row = self._execute(
             "UPDATE agents_workspace SET queue_tag = greatest(queue_tag, %s) + %s WHERE id = %s RETURNING queue_tag",
             (time.time_ns() // 1000, RUN_COST_US * count, workspace_id),
         ).fetchone()
@@ -136,21 +149,21 @@ class PostgresStore(Store):
         return [row[0] - RUN_COST_US * i for i in range(count - 1, -1, -1)]
 
     def write_steps(self, changes: Sequence[Change], now: datetime) -> None:
-        execute = self.connection.execute
+        execute = self._execute
         if superseded := [(c.run_id, key) for c in changes for key in c.superseded]:
             execute(sql.SUPERSEDE_STEPS, columns(sql.STEP_KEY, superseded))
         steps = StepWrites.of(changes)
         if steps.plain:
             plain = [(run_id, *sql.columns_of_plain_step(step)) for run_id, step in steps.plain]
-            execute(sql.INSERT_PLAIN_STEPS, columns(sql.PLAIN_STEP, plain))
+            self._add(sql.INSERT_PLAIN_STEPS, columns(sql.PLAIN_STEP, plain))
         if steps.new:
             new = [(run_id, *sql.columns_of_new_step(step)) for run_id, step in steps.new]
-            execute(sql.INSERT_STEPS, columns(sql.NEW_STEP, new))
+            self._add(sql.INSERT_STEPS, columns(sql.NEW_STEP, new))
         if steps.old:
             old = [(run_id, *sql.changes_of_step(step)) for run_id, step in steps.old]
-            execute(sql.UPDATE_STEPS, columns(sql.STEP_CHANGES, old))
+            self._add(sql.UPDATE_STEPS, columns(sql.STEP_CHANGES, old))
         if larges := [(large.id, c.run_id, large.data) for c in changes for large in c.larges]:
-            execute(sql.INSERT_LARGES, columns(sql.LARGE, larges))
+            self._add(sql.INSERT_LARGES, columns(sql.LARGE, larges))
         if consumed := [id for c in changes for id in c.consumed]:
             execute("UPDATE agents_inbox SET consumed_at=%s, data=NULL WHERE id = ANY(%s)", (now, consumed))
         if streamed := [(c.run_id, key) for c in changes for key in c.streamed]:
@@ -159,7 +172,7 @@ class PostgresStore(Store):
             execute(sql.INSERT_ARTIFACTS, columns(sql.ARTIFACT, artifacts))
 
     def write_trust(self, changes: Sequence[tuple[Change, TrustChange]]) -> None:
-        execute = self.connection.execute
+        execute = self._execute
         if tainted := [(change.run_id, key) for change, trust in changes for key in trust.tainted]:
             execute(sql.TAINT_RUNS, ([run_id for run_id, _ in tainted],))
             execute(sql.TAINT_STEPS, columns(sql.STEP_KEY, tainted))
@@ -173,7 +186,7 @@ class PostgresStore(Store):
             execute(sql.INSERT_APPROVALS, columns(sql.APPROVAL, asked))
 
     def write_calls(self, changes: Sequence[tuple[Change, CallsChange]], now: datetime) -> None:
-        execute = self.connection.execute
+        execute = self._execute
         if new := [(change.run_id, call) for change, calls in changes for call in calls.new]:
             rows = [(run_id, *sql.columns_of_call(call)) for run_id, call in new]
             execute(sql.INSERT_CALLS, columns(sql.CALL, rows))
@@ -183,26 +196,26 @@ class PostgresStore(Store):
 
     def write_emitted(self, events: Sequence[tuple[int, UUID, EmittedRecord]]) -> None:
         rows = [(workspace_id, run_id, *event) for workspace_id, run_id, event in events]
-        self.connection.execute(sql.INSERT_EMITTED, columns(sql.EMITTED_COLUMNS, rows))
+        self._execute(sql.INSERT_EMITTED, columns(sql.EMITTED_COLUMNS, rows))
 
     def write_listens(self, changes: Sequence[Change]) -> None:
         if new := [sql.columns_of_listening(one) for change in changes for one in change.listens]:
-            self.connection.execute(sql.LISTEN, columns(sql.LISTENING, new))
+            self._execute(sql.LISTEN, columns(sql.LISTENING, new))
         if over := [(change.run_id, key) for change in changes for key in change.deaf]:
-            self.connection.execute(sql.UNLISTEN, columns(sql.STEP_KEY, over))
+            self._execute(sql.UNLISTEN, columns(sql.STEP_KEY, over))
 
     def wanted_events(self, asked: AbstractSet[Told]) -> Callable[[], AbstractSet[Told]]:
         # The lock was asked for by the statement that noted the batch: this one sees what was committed before it.
-        found = self.connection.execute(sql.WANTED, (_json(sql.TOLD_COLUMNS, patterned(asked)),))
+        found = self._execute(sql.WANTED, (_json(sql.TOLD_COLUMNS, patterned(asked)),))
         return lambda: set(found.fetchall()) if self._holds_interest else asked
 
     def insert_events(self, events: Sequence[tuple[UUID, int, EventRecord]]) -> None:
         rows = [(run_id, number, event.kind, event.at, event.data) for run_id, number, event in events]
-        self.connection.execute(sql.INSERT_EVENTS, columns(sql.EVENT_COLUMNS, rows))
+        self._add(sql.INSERT_EVENTS, columns(sql.EVENT_COLUMNS, rows))
 
     def insert_messages(self, messages: Sequence[MessageRecord], now: datetime) -> None:
         rows = [(m.run_id, m.name, m.token, m.data) for m in messages]
-        self.connection.execute(sql.INSERT_MESSAGES, (now, *columns(sql.MESSAGE_COLUMNS, rows)))
+        self._add(sql.INSERT_MESSAGES, (now, *columns(sql.MESSAGE_COLUMNS, rows)))
 
     def waits_of(self, ids: Sequence[UUID]) -> dict[UUID, list[WaitRecord]]:
         if not ids:
@@ -219,10 +232,10 @@ class PostgresStore(Store):
 
     def insert_waits(self, waits: Sequence[tuple[UUID, WaitRecord]], now: datetime) -> None:
         rows = [(id, w.kind, w.key, w.name, w.due_at, w.needed, w.data) for id, w in waits]
-        self.connection.execute(sql.INSERT_WAITS, (now, *columns(sql.WAIT_COLUMNS, rows)))
+        self._add(sql.INSERT_WAITS, (now, *columns(sql.WAIT_COLUMNS, rows)))
 
     def delete_waits(self, ids: Iterable[UUID]) -> None:
-        self.connection.execute("DELETE FROM agents_wait WHERE run_id = ANY(%s)", (list(ids),))
+        self._execute("DELETE FROM agents_wait WHERE run_id = ANY(%s)", (list(ids),))
 
     def claim(self, worker_id: int, request: ClaimRequest, now: datetime) -> Callable[[], list[Claimed]]:
         if request.is_empty and request.full:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from operator import attrgetter
 
 from agents.engine.canonical import encode
@@ -155,6 +156,14 @@ def _update(table: str, columns: Mapping[str, str], key: Sequence[str], where: s
         if name not in key
     )
     return f"UPDATE {table} t SET {', '.join(values)} FROM {arrays.table(columns)} WHERE {where}"  # noqa: S608 (names of our own)
+
+
+@cache
+def together(statements: tuple[str, ...]) -> str:
+    """Give one statement that does what these do, none of which sees what another has done."""
+    *first, last = statements
+    parts = ", ".join(f"s{index} AS ({statement})" for index, statement in enumerate(first))
+    return f"WITH {parts} {last}" if parts else last
 
 
 LOCK_RUNS = """
