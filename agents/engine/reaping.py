@@ -48,17 +48,17 @@ def reap(*, silent_too: bool = True, watched: Watched = NOTHING_WATCHED) -> int:
     """
     now = database_seconds()
     here = host_id()
-    for worker in Worker.objects.filter(state__in=LIVING):
+    living = list(Worker.objects.filter(state__in=LIVING))
+    if silent_too and (overdue := [worker.lease for worker in living if now - worker.seen > worker.lease / 2]):
+        # What they hold locked, others wait for: in the end for the very row that says whether the worker lives.
+        end_hanging_sessions(min(overdue) / 2)
+    for worker in living:
         is_gone = worker.host_id == here and process_start(worker.pid) != worker.pid_start
         is_of_another_boot = connection.vendor == "sqlite" and worker.host_id.split(":")[0] != here.split(":")[0]
         is_silent = silent_too and now - worker.seen > worker.lease
         if is_gone and watched.folder is not None:
             _bury(worker, MarksFile(watched.folder, worker.host_id, worker.pid, worker.pid_start), watched.watchdog)
-        elif is_gone or is_of_another_boot:
-            _declare_dead(worker)
-        elif is_silent:
-            # It may hold the lock of the very row that says it lives.
-            end_hanging_sessions(worker.lease)
+        elif is_gone or is_of_another_boot or is_silent:
             _declare_dead(worker)
     # Also of those who were declared dead by a reaper that died before it queued their runs.
     holders = _holders() | process_calls.holders()

@@ -82,13 +82,27 @@ def test_run_prints_the_result_and_exits_by_the_outcome(shared_instance: Instanc
 
 @ONCE
 def test_ctrl_c_detaches_and_the_run_goes_on(shared_instance: Instance) -> None:
-    goal = "Wait 60 seconds"
-    watching = shared_instance.start("run", "tool-agent", goal)
-    wait_until(lambda: goal in shared_instance.api.get("runs").text, 30, "the run to be started")
-    time.sleep(1.0)  # it prints nothing that would tell when it has begun to watch: stderr is no terminal here
+    watching = watch(shared_instance, "Wait 60 seconds")
     os.kill(watching.pid, signal.SIGINT)
     assert watching.popen.wait(20) == 3, said(watching)
     assert "the run goes on" in said(watching)
+
+
+@ONCE
+def test_ctrl_c_twice_cancels_the_run(shared_instance: Instance) -> None:
+    watching = watch(shared_instance, "Wait 61 seconds")
+    for _ in range(2):
+        os.kill(watching.pid, signal.SIGINT)
+        time.sleep(0.2)  # two that come at the same moment are one
+    assert watching.popen.wait(20) == 2, said(watching)
+    assert said(watching).rstrip().endswith("cancelled")
+
+
+def watch(instance: Instance, goal: str) -> Process:
+    watching = instance.start("run", "tool-agent", goal)
+    wait_until(lambda: goal in instance.api.get("runs").text, 30, "the run to be started")
+    time.sleep(1.0)  # it prints nothing that would tell when it has begun to watch: stderr is no terminal here
+    return watching
 
 
 @ONCE

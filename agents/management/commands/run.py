@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from argparse import ArgumentParser
 from typing import Any
 
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.live import Live
 
 from agents.management.following import Picture, follow, plain
+from agents.management.interrupts import Interrupts
 from agents.models import Agent, Run, RunStatus, Workspace
 from agents.services.errors import ServiceError
 from agents.services.publishing import split_pin
@@ -58,18 +58,19 @@ class Command(BaseCommand):
         """Watch the run; say whether it was watched to its end. Ctrl-C detaches, a second one cancels."""
         console = Console(stderr=True, quiet=quiet)
         picture = Picture(title=f"{run.title} {run.pk}", reason="queued")
-        with Live(picture, console=console, refresh_per_second=10, transient=False) as live:
-            try:
-                for _ in follow(run.pk, picture):
-                    live.refresh()
-            except KeyboardInterrupt:
-                return self._detach_or_cancel(run, picture, live)
+        live = Live(picture, console=console, refresh_per_second=10, transient=False)
+        with Interrupts() as interrupts, live:
+            for _ in follow(run.pk, picture):
+                live.refresh()
+                if interrupts.count:
+                    return self._detach_or_cancel(run, picture, live, interrupts)
         return True
 
-    def _detach_or_cancel(self, run: Run, picture: Picture, live: Live) -> bool:
+    def _detach_or_cancel(self, run: Run, picture: Picture, live: Live, interrupts: Interrupts) -> bool:
         picture.reason = "detaching; Ctrl-C again within 2 s cancels the run"
         live.refresh()
-        if not second_interrupt(seconds=2.0):
+        # One that came meanwhile counts as well.
+        if interrupts.count < 2 and not interrupts.comes_within(2.0):
             return False
         cancel_run(run, by=None)
         for _ in follow(run.pk, picture):
@@ -85,15 +86,6 @@ class Command(BaseCommand):
             self.stderr.write(self.style.ERROR(f"failed: {plain(str(error.get('message', error)))}"))
         else:
             self.stderr.write("cancelled")
-
-
-def second_interrupt(*, seconds: float) -> bool:
-    """Wait for another Ctrl-C."""
-    try:
-        time.sleep(seconds)
-    except KeyboardInterrupt:
-        return True
-    return False
 
 
 def _start(agent: str, goal: str, workspace: str) -> Run:
