@@ -69,6 +69,8 @@ class Outside:
         with self._log.open("rb") as file:
             file.seek(self._read_to)
             for line in file:
+                if not line.endswith(b"\n"):
+                    break  # It is being written at this moment.
                 self._read_to += len(line)
                 effect = Effect(*json.loads(line))
                 self._known[effect.run].append(effect)

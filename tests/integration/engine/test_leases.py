@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 import time_machine
-from django.db import connection
+from django.db import connection, transaction
 
 from agents.engine import Context, database_clock, leases, queueing, reaping, waking, workflow
+from agents.engine.connecting import postgres_parameters
 from agents.models import Partial, Run, RunEvent, Wait, Worker, Workspace
 from agents.models.worker import WorkerState
 from tests.driving import PATIENCE, RunningDriver, kinds, steps_of, until, wait_for
@@ -42,6 +45,31 @@ def test_a_living_worker_keeps_its_runs(workspace: Workspace) -> None:
     assert reaping.reap() == 0
     assert leases.heartbeat(worker.pk, busy=1)
     assert refreshed(run) == ("running", 3, worker.pk)
+
+
+def test_a_session_that_hangs_in_mid_batch_is_ended_before_its_workers_lease_is_over(workspace: Workspace) -> None:
+    if connection.vendor == "sqlite":
+        return  # There is no server that could hold a lock for somebody who is gone.
+    worker = registered(lease=8.0)
+    row = Worker.objects.filter(pk=worker.pk)
+    row.update(seen=database_clock.database_seconds() - 3)
+
+    def is_free() -> bool:
+        reaping.reap()
+        with transaction.atomic():
+            return row.select_for_update(skip_locked=True).exists()
+
+    with (
+        suppress(psycopg.Error),
+        psycopg.connect(**postgres_parameters("journal"), autocommit=True) as cut_off,
+        cut_off.pipeline(),
+    ):
+        cut_off.execute("BEGIN")
+        assert cut_off.execute("UPDATE agents_worker SET batch=1 WHERE id=%s RETURNING id", [worker.pk]).fetchone()
+        assert not is_free()
+        wait_for(is_free, "its locks to be gone")
+    worker.refresh_from_db()
+    assert (worker.state, worker.batch) == (WorkerState.ALIVE, 0)
 
 
 def test_a_silent_worker_loses_its_runs_once(workspace: Workspace) -> None:
