@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, Self
 from uuid import UUID
 
-from agents.engine.canonical import JSON
+from agents.engine.canonical import JSON, encode
 
 
 class EmittedRecord(NamedTuple):
@@ -72,6 +72,12 @@ class Happening:
 def told_name(key: str) -> str:
     """Give the name of the message in which an event comes to the step that waits for it."""
     return f"event:{key}"
+
+
+def registration(one: Listening) -> tuple[int, UUID, str, str, str | None, str]:
+    """Give a wait as it is registered: whose, for what, its condition as JSON text, and how its run would be told."""
+    match = None if one.match is None else encode(one.match)
+    return one.workspace_id, one.run_id, one.key, one.pattern, match, told_name(one.key)
 
 
 def told_token(event_id: int) -> str:

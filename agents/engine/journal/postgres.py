@@ -16,7 +16,7 @@ import psycopg
 
 from agents.engine.call_records import CallsChange
 from agents.engine.connecting import with_patience
-from agents.engine.happening_records import EmittedRecord
+from agents.engine.happening_records import EmittedRecord, registration
 from agents.engine.journal import postgres_statements as sql
 from agents.engine.journal.postgres_arrays import adapt, array, columns
 from agents.engine.journal.store import RUN_COST_US, NewRun, StepWrites, Store, typed_errors
@@ -199,7 +199,7 @@ class PostgresStore(Store):
         self._execute(sql.INSERT_EMITTED, columns(sql.EMITTED_COLUMNS, rows))
 
     def write_listens(self, changes: Sequence[Change]) -> None:
-        if new := [sql.columns_of_listening(one) for change in changes for one in change.listens]:
+        if new := [registration(one) for change in changes for one in change.listens]:
             self._execute(sql.LISTEN, columns(sql.LISTENING, new))
         if over := [(change.run_id, key) for change in changes for key in change.deaf]:
             self._execute(sql.UNLISTEN, columns(sql.STEP_KEY, over))

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from operator import attrgetter
 
-from agents.engine.canonical import encode
-from agents.engine.happening_records import Listening, told_name
 from agents.engine.journal import postgres_arrays as arrays
 
 RUN_COUNTERS = {
@@ -245,14 +243,6 @@ changes_of_step = attrgetter(*[*STEP_CHANGES][1:])
 columns_of_artifact = attrgetter(*[*ARTIFACT][2:])
 columns_of_approval = attrgetter(*[*APPROVAL][2:])
 columns_of_call = attrgetter(*[*CALL][1:])
-
-
-def columns_of_listening(one: Listening) -> tuple[object, ...]:
-    """Give what the registration of a wait for an event takes."""
-    match = None if one.match is None else encode(one.match)
-    return (one.workspace_id, one.run_id, one.key, one.pattern, match, told_name(one.key))
-
-
 CLAIM = """
 WITH c AS MATERIALIZED (
  SELECT id FROM agents_run WHERE status='queued' AND NOT suspect AND rank >= %s

@@ -11,8 +11,7 @@ from uuid import UUID
 import orjson
 
 from agents.engine.call_records import CallRecord
-from agents.engine.canonical import encode
-from agents.engine.happening_records import EmittedRecord, Listening, told_name
+from agents.engine.happening_records import EmittedRecord, Listening, registration
 from agents.engine.journal import sqlite_statements as sql
 from agents.engine.records import Change, Claimed, StepRecord
 from agents.engine.trust_records import ApprovalRecord
@@ -69,8 +68,8 @@ def emitted_row(workspace_id: int, run_id: UUID, event: EmittedRecord) -> tuple[
 
 def listening_row(one: Listening) -> tuple[Any, ...]:
     """Give what the registration of a wait for an event takes."""
-    match = None if one.match is None else encode(one.match)
-    return (one.workspace_id, one.run_id.hex, one.key, one.pattern, match, told_name(one.key))
+    workspace_id, run_id, *rest = registration(one)
+    return (workspace_id, run_id.hex, *rest)
 
 
 def plain_step_row(run_id: str, step: StepRecord) -> tuple[Any, ...]:
